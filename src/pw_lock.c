@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * pw_lock: thin over pthreads. The only place that calls pthread_mutex_* and
+ * pthread_cond_*; see the header for why and for the lock order.
+ */
+#include "pw_lock.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+pw_instant_t pw_now(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (pw_instant_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+void pw_lock_init(pw_lock_t *lock)
+{
+    if (pthread_mutex_init(&lock->mutex, NULL) != 0) {
+        abort();
+    }
+}
+
+void pw_lock_destroy(pw_lock_t *lock)
+{
+    pthread_mutex_destroy(&lock->mutex);
+}
+
+void pw_lock_take(pw_lock_t *lock) PW_TSA(no_thread_safety_analysis)
+{
+    if (pthread_mutex_lock(&lock->mutex) != 0) {
+        abort();
+    }
+}
+
+void pw_lock_release(pw_lock_t *lock) PW_TSA(no_thread_safety_analysis)
+{
+    if (pthread_mutex_unlock(&lock->mutex) != 0) {
+        abort();
+    }
+}
+
+void pw_cond_init(pw_cond_t *cond)
+{
+    pthread_condattr_t attr;
+
+    if (pthread_condattr_init(&attr) != 0
+        || pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) != 0
+        || pthread_cond_init(&cond->cond, &attr) != 0) {
+        abort();
+    }
+    pthread_condattr_destroy(&attr);
+}
+
+void pw_cond_destroy(pw_cond_t *cond)
+{
+    pthread_cond_destroy(&cond->cond);
+}
+
+void pw_cond_broadcast(pw_cond_t *cond)
+{
+    pthread_cond_broadcast(&cond->cond);
+}
+
+int pw_cond_wait(pw_cond_t *cond, pw_lock_t *lock, pw_instant_t deadline)
+{
+    struct timespec ts;
+
+    if (deadline == PW_NEVER) {
+        pthread_cond_wait(&cond->cond, &lock->mutex);
+        return 1;
+    }
+    if (pw_now() >= deadline) {
+        return 0;
+    }
+    ts.tv_sec = deadline / 1000000;
+    ts.tv_nsec = (deadline % 1000000) * 1000;
+    return pthread_cond_timedwait(&cond->cond, &lock->mutex, &ts) != ETIMEDOUT;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * pw_lock: mutexes and conditions on the monotonic clock, with clang's
+ * thread-safety attributes, and the lock order of the whole module.
+ *
+ * Why not apr_thread_cond_t: it waits on the real-time clock, and a clock that
+ * an administrator sets must not end a request's wait.
+ *
+ * LOCK ORDER, outermost first. A thread that holds one takes only later ones:
+ *   1. pw_runtime.lock   list of instances, one for the child; cold paths only
+ *   2. pw_pool.lock      one for each interpreter; never held while attached
+ *   3. pw_instance.lock  thread states of one instance
+ * Creating an interpreter holds pw_runtime.creating, which nests in nothing
+ * and in which no other of these is taken.
+ */
+#ifndef PW_LOCK_H
+#define PW_LOCK_H
+
+#include <pthread.h>
+#include <apr_time.h>
+
+#if defined(__clang__)
+#define PW_TSA(x) __attribute__((x))
+#else
+#define PW_TSA(x)
+#endif
+#define PW_CAPABILITY PW_TSA(capability("mutex"))
+#define PW_GUARDED_BY(l) PW_TSA(guarded_by(l))
+#define PW_REQUIRES(...) PW_TSA(requires_capability(__VA_ARGS__))
+#define PW_ACQUIRE(...) PW_TSA(acquire_capability(__VA_ARGS__))
+#define PW_RELEASE(...) PW_TSA(release_capability(__VA_ARGS__))
+
+typedef struct PW_CAPABILITY pw_lock_t {
+    pthread_mutex_t mutex;
+} pw_lock_t;
+
+typedef struct pw_cond_t {
+    pthread_cond_t cond; /* waits on CLOCK_MONOTONIC */
+} pw_cond_t;
+
+/* A point of the monotonic clock, in microseconds. Not wall-clock time. */
+typedef apr_int64_t pw_instant_t;
+#define PW_NEVER ((pw_instant_t)INT64_MAX)
+
+pw_instant_t pw_now(void);
+
+/* Aborts the process where the system refuses: nothing works without. */
+void pw_lock_init(pw_lock_t *lock);
+void pw_lock_destroy(pw_lock_t *lock);
+void pw_lock_take(pw_lock_t *lock) PW_ACQUIRE(*lock);
+void pw_lock_release(pw_lock_t *lock) PW_RELEASE(*lock);
+
+void pw_cond_init(pw_cond_t *cond);
+void pw_cond_destroy(pw_cond_t *cond);
+void pw_cond_broadcast(pw_cond_t *cond);
+
+/*
+ * Waits until woken or until the deadline (PW_NEVER: for ever). Returns 0
+ * when the deadline has passed, 1 else; wakes spuriously as conditions do.
+ */
+int pw_cond_wait(pw_cond_t *cond, pw_lock_t *lock, pw_instant_t deadline)
+    PW_REQUIRES(*lock);
+
+#endif

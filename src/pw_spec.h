@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * pw_spec: what the configuration says, resolved: interpreters, and the
+ * applications each runs. Made once by the FRONT in the check_config hook, in
+ * the configuration pool of the parent; constant afterwards and shared by
+ * every thread of every child without a lock. No httpd type, no Python type.
+ */
+#ifndef PW_SPEC_H
+#define PW_SPEC_H
+
+#include <apr_pools.h>
+#include <apr_tables.h>
+#include <apr_time.h>
+
+#include "pw_log.h"
+
+typedef enum {
+    PW_ISOLATION_UNSET = 0,
+    PW_ISOLATION_OWN_GIL,
+    PW_ISOLATION_SHARED_GIL,
+    PW_ISOLATION_MAIN
+} pw_isolation_e;
+
+typedef struct pw_interp_spec_t pw_interp_spec_t;
+
+/* One WSGI application: a callable of a script file or of a module. */
+typedef struct pw_app_spec_t {
+    const char *label;        /* in log lines: "blog (example.org/shop)" */
+    const char *script;       /* absolute path, or NULL */
+    const char *module;       /* dotted name, or NULL: exactly one is set */
+    const char *callable;     /* "application", or "create_app.wsgi" */
+    int slot;                 /* its index in interp->apps */
+    int lazy;                 /* loads on its first request */
+    pw_log_t log;             /* the ErrorLog of its first virtual host */
+    pw_interp_spec_t *interp; /* never NULL */
+} pw_app_spec_t;
+
+struct pw_interp_spec_t {
+    const char *name; /* as shown; "%{GLOBAL}" for the main interpreter */
+    int index;        /* in pw_map_t.interps */
+    pw_isolation_e isolation;            /* resolved: never UNSET */
+    const char *home;                    /* virtual environment, or NULL */
+    const char *path;                    /* colon-separated, or NULL */
+    apr_table_t *env;                    /* WSGISetEnv, may be empty */
+    apr_interval_time_t startup_timeout; /* microseconds */
+    apr_array_header_t *apps;            /* of pw_app_spec_t * */
+    pw_log_t log;                        /* the main server's ErrorLog */
+};
+
+/* The whole resolved configuration. */
+typedef struct pw_map_t {
+    apr_array_header_t *interps; /* of pw_interp_spec_t * */
+    const char *python_home;     /* prefix of server-level WSGIPythonHome
+                                  * where it is no virtual environment */
+    apr_interval_time_t shutdown_timeout; /* microseconds, for one child */
+    int threads;                          /* ThreadsPerChild, 1 for prefork */
+    pw_log_t log;                         /* the main server's ErrorLog */
+} pw_map_t;
+
+/* "own-gil", "shared-gil", "main"; "unset" for UNSET. */
+const char *pw_isolation_name(pw_isolation_e isolation);
+
+/* The value of a WSGIIsolation argument, PW_ISOLATION_UNSET for any other. */
+pw_isolation_e pw_isolation_parse(const char *word);
+
+#endif
