@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * pw_instance: the inside of an instance and of the runtime, for the ENGINE's
+ * own files only. Who may touch a field stands behind it: `life:` is the
+ * instance's own thread, `const:` is set before a second thread sees it.
+ */
+#ifndef PW_INSTANCE_H
+#define PW_INSTANCE_H
+
+#include "pw_interp.h"
+#include "pw_keeper.h"
+#include "pw_lock.h"
+#include "pw_metrics.h"
+#include "pw_pool.h"
+#include "pw_runtime.h"
+
+/* One OS thread that entered an interpreter. Lives in its TLS until it ends. */
+typedef struct pw_thread_t {
+    apr_uint64_t serial; /* const: never used again for another thread */
+    pw_runtime_t *rt;    /* const: */
+    void *request;       /* this thread: the GATEWAY's, see pw_runtime.h */
+} pw_thread_t;
+
+/* One cached thread state. */
+struct pw_tstate_t {
+    pw_tstate_t *next;   /* instance.lock: chain of its bucket */
+    apr_uint64_t serial; /* const: of the OS thread it belongs to */
+    PyThreadState *ts;   /* const: used only by that thread */
+    apr_uint64_t used;   /* instance.lock: clock of the table at last use */
+    int depth;           /* instance.lock: entered so many times now */
+    int orphan;          /* instance.lock: its thread ended, or evicted */
+};
+
+#define PW_TSTATE_BUCKETS 64
+
+typedef struct pw_tstate_table_t {
+    pw_tstate_t *buckets[PW_TSTATE_BUCKETS]; /* instance.lock: */
+    apr_uint64_t clock;                      /* instance.lock: */
+    int count;                               /* instance.lock: */
+    int bound;                               /* const: */
+} pw_tstate_table_t;
+
+struct pw_instance_t {
+    pw_member_t member; /* pool.lock: first, so that a member is an instance */
+    const pw_interp_spec_t *spec; /* const: */
+    pw_runtime_t *rt;             /* const: */
+    pw_instance_t *next;          /* runtime.lock: */
+    int generation;               /* const: 1 for the first of its name */
+    int finished;                 /* runtime.lock: its thread has ended */
+    pthread_t thread;             /* const: */
+
+    PyInterpreterState *interp; /* life: NULL until created */
+    PyThreadState *own;         /* life: its own thread's state */
+    PyObject *functions;        /* life: dict of src/py's functions. owned */
+    PyObject *module;           /* life: `polywsgi`. owned */
+    PyObject **callables;       /* life: by slot, NULL or owned */
+
+    pw_lock_t lock; /* guards the table below */
+    pw_tstate_table_t tstates;
+};
+
+struct pw_runtime_t {
+    const pw_map_t *map;        /* const: */
+    pw_runtime_setup_t setup;   /* const: */
+    pw_pool_t **pools;          /* const: by index of the interpreter */
+    apr_uint64_t **stamps;      /* atomic: by interpreter and slot: the state
+                                 * of the script at its last load */
+    pw_keeper_t *keeper;        /* const: */
+    PyThreadState *main_ts;     /* start: of the child's start thread */
+    pw_lock_t creating;         /* held while an interpreter is created */
+    pw_lock_t lock;             /* guards the fields below */
+    pw_cond_t changed;          /* an instance's thread has ended */
+    pw_instance_t *instances;   /* lock: all that have a thread */
+    int running;                /* lock: threads not yet ended */
+    int left_threads;           /* lock: Python threads still run somewhere */
+    apr_uint64_t next_serial;   /* atomic: */
+    pw_metrics_t metrics;       /* atomic: */
+};
+
+/* The calling OS thread's record; made at the first call. */
+pw_thread_t *pw_runtime_thread(pw_runtime_t *rt);
+
+/* The main interpreter's state of the child's start thread, never attached
+ * once the runtime runs. */
+PyThreadState *pw_runtime_main_tstate(const pw_runtime_t *rt);
+
+/* Makes an instance of the specification, adds it to its pool and starts its
+ * thread. Child start thread or another instance's. APR_EGENERAL: no thread. */
+apr_status_t pw_runtime_spawn(pw_runtime_t *rt, const pw_interp_spec_t *spec,
+                              int generation);
+
+/* Last act of an instance's thread. left: Python threads remain in it. */
+void pw_runtime_finished(pw_instance_t *instance, int left);
+
+/* ---- pw_interp.c: only on the instance's own thread (`life`) ---- */
+
+/* Creates the interpreter (or joins the main one) and runs src/py/boot.py in
+ * it. Not attached before and after. 0, or -1 after a log record. */
+int pw_interp_create(pw_instance_t *instance);
+
+/* Attaches the own thread; leave with pw_interp_leave. */
+void pw_interp_enter_own(pw_instance_t *instance, pw_attached_t *at);
+
+/* Clears and deletes cached thread states that nobody is inside of: those
+ * marked orphan, or all. Attached. */
+void pw_interp_reap(pw_attached_t *at, int all);
+
+/* Thread states of the interpreter that are neither cached nor ours: threads
+ * that the application started. Each is sent SystemExit where `interrupt`.
+ * Attached. */
+int pw_interp_foreign_threads(pw_attached_t *at, int interrupt);
+
+/* Drops every reference we hold, then ends the interpreter by
+ * Py_EndInterpreter; the thread is detached afterwards. The main interpreter
+ * only loses our references. Attached, no foreign thread, no lease. 0; -1
+ * without memory: it is left as it is. */
+int pw_interp_end(pw_attached_t *at);
+
+/* Any thread: its entries in the table become orphans. 1 if there were any. */
+int pw_interp_orphan(pw_instance_t *instance, apr_uint64_t serial);
+
+/* Calls a function of src/py by name. New reference, or NULL with an
+ * exception set. Attached. */
+PyObject *pw_interp_call(pw_attached_t *at, const char *function,
+                         const char *format, ...);
+
+#endif

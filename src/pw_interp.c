@@ -1,0 +1,511 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * pw_interp: creating and ending a CPython interpreter, the table of cached
+ * thread states, and attaching. The call sequences and why they are so stand
+ * in docs/internals.md.
+ */
+#include "pw_instance.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "pw_exc.h"
+#include "pw_py.h"
+
+#define CAPSULE_NAME "polywsgi.instance"
+
+/* ---- the door ---------------------------------------------------------- */
+
+static pw_tstate_t **bucket(pw_tstate_table_t *t, apr_uint64_t serial)
+{
+    return &t->buckets[serial % PW_TSTATE_BUCKETS];
+}
+
+static pw_tstate_t *find_locked(pw_tstate_table_t *t, apr_uint64_t serial)
+{
+    for (pw_tstate_t *e = *bucket(t, serial); e; e = e->next) {
+        if (e->serial == serial && !e->orphan) {
+            return e;
+        }
+    }
+    return NULL;
+}
+
+/* Over the bound the state that was idle longest goes, at the next reaping:
+ * each may hold a database connection of the application. */
+static void evict_locked(pw_tstate_table_t *t)
+{
+    pw_tstate_t *oldest = NULL;
+
+    for (int i = 0; i < PW_TSTATE_BUCKETS; i++) {
+        for (pw_tstate_t *e = t->buckets[i]; e; e = e->next) {
+            if (!e->orphan && e->depth == 0
+                && (!oldest || e->used < oldest->used)) {
+                oldest = e;
+            }
+        }
+    }
+    if (oldest) {
+        oldest->orphan = 1;
+    }
+}
+
+/* PyThreadState_New binds the state to the calling OS thread and needs no
+ * GIL. */
+static pw_tstate_t *create_locked(pw_instance_t *inst, apr_uint64_t serial,
+                                  int *evicted)
+{
+    pw_tstate_table_t *t = &inst->tstates;
+    pw_tstate_t *e = calloc(1, sizeof(*e));
+
+    if (!e) {
+        return NULL;
+    }
+    e->serial = serial;
+    e->ts = PyThreadState_New(inst->interp);
+    if (!e->ts) {
+        free(e);
+        return NULL;
+    }
+    *evicted = ++t->count > t->bound;
+    if (*evicted) {
+        evict_locked(t);
+    }
+    e->next = *bucket(t, serial);
+    *bucket(t, serial) = e;
+    pw_metrics_add(&inst->rt->metrics, tstates_created);
+    return e;
+}
+
+int pw_interp_enter(pw_instance_t *inst, pw_attached_t *at)
+{
+    pw_thread_t *thread = pw_runtime_thread(inst->rt);
+    pw_tstate_t *e;
+    int evicted = 0;
+
+    if (!thread) {
+        return -1;
+    }
+    pw_lock_take(&inst->lock);
+    e = find_locked(&inst->tstates, thread->serial);
+    if (!e) {
+        e = create_locked(inst, thread->serial, &evicted);
+    }
+    if (e) {
+        e->depth++;
+    }
+    pw_lock_release(&inst->lock);
+    if (!e) {
+        return -1;
+    }
+    if (evicted) {
+        pw_pool_nudge(&inst->member);
+    }
+    at->instance = inst;
+    at->entry = e;
+    at->ts = e->ts;
+    PyEval_RestoreThread(at->ts);
+    return 0;
+}
+
+void pw_interp_enter_own(pw_instance_t *inst, pw_attached_t *at)
+{
+    at->instance = inst;
+    at->entry = NULL;
+    at->ts = inst->own;
+    PyEval_RestoreThread(at->ts);
+}
+
+void pw_interp_leave(pw_attached_t *at)
+{
+    pw_instance_t *inst = at->instance;
+
+    PyEval_SaveThread();
+    at->ts = NULL;
+    if (at->entry) {
+        pw_lock_take(&inst->lock);
+        at->entry->depth--;
+        at->entry->used = ++inst->tstates.clock;
+        pw_lock_release(&inst->lock);
+    }
+}
+
+int pw_interp_orphan(pw_instance_t *inst, apr_uint64_t serial)
+{
+    pw_tstate_t *e;
+
+    pw_lock_take(&inst->lock);
+    e = find_locked(&inst->tstates, serial);
+    if (e) {
+        e->orphan = 1;
+    }
+    pw_lock_release(&inst->lock);
+    return e != NULL;
+}
+
+static pw_tstate_t *take_one(pw_instance_t *inst, int all)
+{
+    pw_tstate_t *found = NULL;
+
+    pw_lock_take(&inst->lock);
+    for (int i = 0; i < PW_TSTATE_BUCKETS && !found; i++) {
+        pw_tstate_t **p = &inst->tstates.buckets[i];
+
+        while (*p && !((all || (*p)->orphan) && (*p)->depth == 0)) {
+            p = &(*p)->next;
+        }
+        found = *p;
+        if (found) {
+            *p = found->next;
+            inst->tstates.count--;
+        }
+    }
+    pw_lock_release(&inst->lock);
+    return found;
+}
+
+void pw_interp_reap(pw_attached_t *at, int all)
+{
+    pw_tstate_t *e;
+
+    for (e = take_one(at->instance, all); e; e = take_one(at->instance, all)) {
+        PyThreadState_Clear(e->ts); /* may run Python: threading.local */
+        PyThreadState_Delete(e->ts);
+        free(e);
+        pw_metrics_add(&at->instance->rt->metrics, tstates_freed);
+    }
+}
+
+/* ---- what is inside ---------------------------------------------------- */
+
+const pw_interp_spec_t *pw_interp_spec(const pw_instance_t *inst)
+{
+    return inst->spec;
+}
+
+PyObject *pw_interp_callable(pw_attached_t *at, int slot)
+{
+    return at->instance->callables[slot];
+}
+
+PyObject *pw_interp_module(pw_attached_t *at)
+{
+    return at->instance->module;
+}
+
+pw_instance_t *pw_interp_current(void)
+{
+    PyObject *dict = PyInterpreterState_GetDict(PyInterpreterState_Get());
+    PyObject *capsule; /* borrowed from dict */
+
+    capsule = dict ? PyDict_GetItemString(dict, CAPSULE_NAME) : NULL;
+    return capsule ? PyCapsule_GetPointer(capsule, CAPSULE_NAME) : NULL;
+}
+
+PyObject *pw_interp_call(pw_attached_t *at, const char *function,
+                         const char *format, ...)
+{
+    PyObject *callable; /* borrowed from functions */
+    PyObject *args, *result = NULL;
+    va_list list;
+
+    callable = PyDict_GetItemString(at->instance->functions, function);
+    if (!callable) {
+        PyErr_Format(PyExc_LookupError, "polywsgi has no function %s",
+                     function);
+        return NULL;
+    }
+    va_start(list, format);
+    args = Py_VaBuildValue(format, list); /* new */
+    va_end(list);
+    if (args) {
+        result = PyObject_CallObject(callable, args);
+        Py_DECREF(args);
+    }
+    return result;
+}
+
+/* ---- birth ------------------------------------------------------------- */
+
+#if PY_VERSION_HEX >= 0x030C0000
+PyThreadState *pw_py_new_interpreter(int own_gil, const char **why)
+{
+    PyInterpreterConfig config = {
+        .use_main_obmalloc = !own_gil,
+        .allow_fork = 0,
+        .allow_exec = 1,
+        .allow_threads = 1,
+        .allow_daemon_threads = 1,
+        .check_multi_interp_extensions = own_gil,
+        .gil = own_gil ? PyInterpreterConfig_OWN_GIL
+                       : PyInterpreterConfig_SHARED_GIL,
+    };
+    PyThreadState *ts = NULL;
+    PyStatus status = Py_NewInterpreterFromConfig(&ts, &config);
+
+    if (PyStatus_Exception(status)) {
+        *why = status.err_msg ? status.err_msg : "no reason given";
+        return NULL;
+    }
+    return ts;
+}
+#else
+PyThreadState *pw_py_new_interpreter(int own_gil, const char **why)
+{
+    PyThreadState *main_ts = PyThreadState_New(PyInterpreterState_Main());
+    PyThreadState *ts;
+
+    (void)own_gil; /* 3.11 has one GIL */
+    if (!main_ts) {
+        *why = "out of memory";
+        return NULL;
+    }
+    PyEval_RestoreThread(main_ts);
+    ts = Py_NewInterpreter();
+    PyThreadState_Swap(main_ts);
+    PyThreadState_Clear(main_ts);
+    if (!ts) {
+        *why = "Py_NewInterpreter failed";
+        PyThreadState_DeleteCurrent();
+        return NULL;
+    }
+    PyThreadState_Swap(ts);
+    PyThreadState_Delete(main_ts);
+    return ts;
+}
+#endif
+
+/* Attached afterwards. */
+static int make_interpreter(pw_instance_t *inst, const char **why)
+{
+    if (inst->spec->isolation == PW_ISOLATION_MAIN) {
+        inst->own = PyThreadState_New(PyInterpreterState_Main());
+        if (!inst->own) {
+            *why = "out of memory";
+            return -1;
+        }
+        PyEval_RestoreThread(inst->own);
+    }
+    else {
+        int own_gil = inst->spec->isolation == PW_ISOLATION_OWN_GIL;
+
+        pw_lock_take(&inst->rt->creating);
+        inst->own = pw_py_new_interpreter(own_gil, why);
+        pw_lock_release(&inst->rt->creating);
+        if (!inst->own) {
+            return -1;
+        }
+    }
+    inst->interp = PyThreadState_GetInterpreter(inst->own);
+    return 0;
+}
+
+/* Lets pw_interp_current find the instance. Attached. */
+static int mark_interpreter(pw_instance_t *inst)
+{
+    PyObject *dict = PyInterpreterState_GetDict(inst->interp);
+    PyObject *capsule = PyCapsule_New(inst, CAPSULE_NAME, NULL); /* new */
+    int rc = -1;
+
+    if (dict && capsule) {
+        rc = PyDict_SetItemString(dict, CAPSULE_NAME, capsule);
+    }
+    Py_XDECREF(capsule);
+    return rc;
+}
+
+static PyObject *env_dict(const pw_interp_spec_t *spec) /* new */
+{
+    const apr_array_header_t *pairs = apr_table_elts(spec->env);
+    const apr_table_entry_t *e = (const apr_table_entry_t *)pairs->elts;
+    PyObject *dict = PyDict_New();
+
+    for (int i = 0; dict && i < pairs->nelts; i++) {
+        PyObject *value = PyUnicode_DecodeFSDefault(e[i].val); /* new */
+
+        if (!value || PyDict_SetItemString(dict, e[i].key, value) < 0) {
+            Py_CLEAR(dict);
+        }
+        Py_XDECREF(value);
+    }
+    return dict;
+}
+
+/* Runs one of src/py's files in the functions' dict. Attached. */
+static int run_part(PyObject *functions, const char *name, const char *source)
+{
+    PyObject *code = Py_CompileString(source, name, Py_file_input); /* new */
+    PyObject *result = NULL;                                        /* new */
+
+    if (code) {
+        result = PyEval_EvalCode(code, functions, functions);
+        Py_DECREF(code);
+    }
+    Py_XDECREF(result);
+    return result ? 0 : -1;
+}
+
+static int run_parts(pw_instance_t *inst)
+{
+    static const struct {
+        const char *name;
+        const char *source;
+    } parts[] = {
+        {"<polywsgi report>", pw_py_report},
+        {"<polywsgi boot>", pw_py_boot},
+        {"<polywsgi load>", pw_py_load},
+        {"<polywsgi stop>", pw_py_stop},
+    };
+
+    inst->functions = PyDict_New();
+    if (!inst->functions
+        || PyDict_SetItemString(inst->functions, "__builtins__",
+                                PyEval_GetBuiltins()) < 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        if (run_part(inst->functions, parts[i].name, parts[i].source) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* Python is started with -S, so that boot.py runs site for the right
+ * environment; the flag must not be seen by the application, nor handed to
+ * its child processes (subprocess._args_from_interpreter_flags). */
+static void clear_no_site_flag(void)
+{
+    enum { NO_SITE = 6 }; /* position in sys.flags since 3.2 */
+    PyObject *flags = PySys_GetObject("flags"); /* borrowed from sys */
+    PyObject *zero = PyLong_FromLong(0);        /* immortal or cached */
+
+    if (flags && zero) {
+        PyStructSequence_SetItem(flags, NO_SITE, zero);
+    }
+}
+
+/* Attached: gives the new interpreter its environment. */
+static int boot(pw_instance_t *inst, pw_attached_t *at)
+{
+    const pw_interp_spec_t *spec = inst->spec;
+    PyObject *env = NULL, *done = NULL;
+
+    if (mark_interpreter(inst) < 0 || run_parts(inst) < 0) {
+        return -1;
+    }
+    inst->module = PyImport_ImportModule(inst->rt->setup.module_name);
+    env = inst->module ? env_dict(spec) : NULL;
+    if (env) {
+        done = pw_interp_call(at, "boot", "(zzNs)", spec->home, spec->path,
+                              env, pw_isolation_name(spec->isolation));
+    }
+    Py_XDECREF(done);
+    clear_no_site_flag();
+    return done ? 0 : -1;
+}
+
+int pw_interp_create(pw_instance_t *inst)
+{
+    const pw_interp_spec_t *spec = inst->spec;
+    pw_attached_t at = {.instance = inst};
+    const char *why = NULL;
+    int rc;
+
+    if (make_interpreter(inst, &why) < 0) {
+        pw_log(&spec->log, PW_LOG_ERR,
+               "PW0101 %s: cannot create a Python interpreter (%s): %s; its "
+               "applications are answered 500 until a later try succeeds",
+               spec->name, pw_isolation_name(spec->isolation), why);
+        return -1;
+    }
+    pw_metrics_add(&inst->rt->metrics, instances_created);
+    at.ts = inst->own;
+    rc = boot(inst, &at);
+    if (rc < 0) {
+        pw_exc_log(&at, &spec->log, PW_LOG_ERR, "PW0102", spec->name,
+                   "cannot set up its Python environment; its applications "
+                   "are answered 500 until a later try succeeds");
+    }
+    pw_interp_leave(&at);
+    return rc;
+}
+
+/* ---- end --------------------------------------------------------------- */
+
+static int is_cached(pw_instance_t *inst, const PyThreadState *ts)
+{
+    int found = 0;
+
+    pw_lock_take(&inst->lock);
+    for (int i = 0; i < PW_TSTATE_BUCKETS && !found; i++) {
+        for (pw_tstate_t *e = inst->tstates.buckets[i]; e; e = e->next) {
+            found |= e->ts == ts;
+        }
+    }
+    pw_lock_release(&inst->lock);
+    return found;
+}
+
+int pw_interp_foreign_threads(pw_attached_t *at, int interrupt)
+{
+    pw_instance_t *inst = at->instance;
+    PyThreadState *ts = PyInterpreterState_ThreadHead(inst->interp);
+    int count = 0;
+
+    for (; ts; ts = PyThreadState_Next(ts)) {
+        if (ts == at->ts || ts == inst->own || is_cached(inst, ts)
+            || pw_runtime_main_tstate(inst->rt) == ts) {
+            continue;
+        }
+        count++;
+        if (interrupt) {
+            PyThreadState_SetAsyncExc(ts->thread_id, PyExc_SystemExit);
+        }
+    }
+    return count;
+}
+
+static void drop_references(pw_instance_t *inst)
+{
+    for (int i = 0; i < inst->spec->apps->nelts; i++) {
+        Py_CLEAR(inst->callables[i]);
+    }
+    Py_CLEAR(inst->module);
+    Py_CLEAR(inst->functions);
+}
+
+/*
+ * The state that created the interpreter is kept until here (cpython 134144),
+ * but Py_EndInterpreter wants a fresh one: one that ran Python makes 3.13
+ * complain of its dummy thread.
+ */
+int pw_interp_end(pw_attached_t *at)
+{
+    pw_instance_t *inst = at->instance;
+    PyThreadState *fresh;
+
+    pw_interp_reap(at, 1);
+    drop_references(inst);
+    if (inst->spec->isolation == PW_ISOLATION_MAIN) {
+        PyThreadState_Clear(inst->own);
+        PyThreadState_DeleteCurrent();
+    }
+    else {
+        PyEval_SaveThread();
+        fresh = PyThreadState_New(inst->interp);
+        if (!fresh) {
+            at->ts = NULL;
+            return -1;
+        }
+        PyEval_RestoreThread(fresh);
+        PyThreadState_Clear(inst->own);
+        PyThreadState_Delete(inst->own);
+        Py_EndInterpreter(fresh);
+        pw_metrics_add(&inst->rt->metrics, instances_ended);
+    }
+    at->ts = NULL;
+    inst->own = NULL;
+    inst->interp = NULL;
+    return 0;
+}

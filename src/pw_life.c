@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * pw_life: does what the pool commands, on the instance's own thread. Every
+ * function here runs on that thread and nowhere else.
+ */
+#include "pw_life.h"
+
+#include <stdio.h>
+
+#include "pw_app.h"
+#include "pw_exc.h"
+
+/* How an ending instance's threads are waited for, in milliseconds. */
+#define END_BUDGET_MS 5000      /* a living child has time */
+#define STOP_INTERRUPT_MS 200   /* at a child's end they die anyway */
+#define POLL_MS 5
+
+/* What the record of a failed load says of the next try. */
+static void retry_words(pw_instance_t *inst, int slot, char *buf, size_t size)
+{
+    const pw_app_spec_t *app = APR_ARRAY_IDX(inst->spec->apps, slot,
+                                             const pw_app_spec_t *);
+    int fresh = pw_pool_retries_fresh(&inst->member, slot);
+    int seconds = (int)(pw_pool_retry_delay(&inst->member, slot)
+                        / APR_USEC_PER_SEC);
+
+    snprintf(buf, size, "tried again %safter %d s, %s",
+             app->script ? "when the file changes or " : "", seconds,
+             fresh ? "in a fresh interpreter" : "in place");
+}
+
+static void life_load(pw_instance_t *inst, int slot)
+{
+    char retry[128];
+
+    if (!inst->interp) {
+        if (pw_interp_create(inst) < 0) {
+            pw_pool_broken(&inst->member);
+            return;
+        }
+        pw_pool_created(&inst->member);
+    }
+    retry_words(inst, slot, retry, sizeof(retry));
+    pw_pool_loaded(&inst->member, slot, pw_app_load(inst, slot, retry));
+}
+
+static void life_reap(pw_instance_t *inst)
+{
+    pw_attached_t at;
+
+    if (inst->interp) {
+        pw_interp_enter_own(inst, &at);
+        pw_interp_reap(&at, 0);
+        pw_interp_leave(&at);
+    }
+}
+
+/* A fresh instance takes over; this one drains. Where no thread can be had
+ * for it, this one stays as it is and the next request asks again. */
+static void life_replace(pw_instance_t *inst)
+{
+    apr_status_t rv;
+
+    rv = pw_runtime_spawn(inst->rt, inst->spec, inst->generation + 1);
+    if (rv != APR_SUCCESS) {
+        pw_log(&inst->spec->log, PW_LOG_ERR,
+               "PW0103 %s: no thread for a fresh interpreter (error %d); its "
+               "failed applications stay failed",
+               inst->spec->name, rv);
+    }
+    pw_pool_drain(&inst->member);
+}
+
+/* Runs stop.py: threading's and atexit's handlers, non-daemon threads joined
+ * for part of the budget. Attached. */
+static void run_stop(pw_attached_t *at, double budget)
+{
+    const pw_interp_spec_t *spec = at->instance->spec;
+    PyObject *done = NULL; /* new */
+
+    if (!at->instance->functions) {
+        return;
+    }
+    done = pw_interp_call(at, "stop", "(d)", budget);
+    if (!done) {
+        pw_exc_log(at, &spec->log, PW_LOG_ERR, "PW0104", spec->name,
+                   "its end did not run cleanly; the rest of it goes on");
+    }
+    Py_XDECREF(done);
+}
+
+/* Sends SystemExit to the application's threads until none is left or the
+ * time is over. Returns how many are left. Attached. */
+static int end_threads(pw_attached_t *at, int budget_ms)
+{
+    pw_instant_t deadline = pw_now() + (pw_instant_t)budget_ms * 1000;
+    int left = pw_interp_foreign_threads(at, 1);
+
+    while (left > 0 && pw_now() < deadline) {
+        PyThreadState *ts = PyEval_SaveThread();
+
+        apr_sleep(POLL_MS * 1000);
+        PyEval_RestoreThread(ts);
+        left = pw_interp_foreign_threads(at, 1);
+    }
+    return left;
+}
+
+/* The child lives on: end the interpreter, or park it. */
+static void life_end(pw_instance_t *inst)
+{
+    pw_state_e state = PW_DEAD;
+    pw_attached_t at;
+    int left = 0;
+
+    if (inst->interp) {
+        pw_interp_enter_own(inst, &at);
+        run_stop(&at, END_BUDGET_MS / 1000.0 / 2);
+        if (inst->spec->isolation != PW_ISOLATION_MAIN) {
+            left = end_threads(&at, END_BUDGET_MS / 2);
+        }
+        if (left > 0) {
+            pw_interp_leave(&at);
+            state = PW_PARKED;
+        }
+        else if (pw_interp_end(&at) < 0) {
+            state = PW_PARKED;
+        }
+    }
+    if (state == PW_PARKED) {
+        pw_metrics_add(&inst->rt->metrics, instances_parked);
+        pw_log(&inst->spec->log, PW_LOG_WARN,
+               "PW0105 %s: an interpreter that is no longer used cannot be "
+               "ended, %d of its threads do not stop; it stays in memory "
+               "until the child ends",
+               inst->spec->name, left);
+    }
+    pw_pool_ended(&inst->member, state);
+    pw_runtime_finished(inst, left);
+}
+
+/* The child ends: handlers run, threads are asked to stop, and the memory goes
+ * with the process. */
+static void life_stop(pw_instance_t *inst)
+{
+    double budget = (double)inst->rt->map->shutdown_timeout / APR_USEC_PER_SEC;
+    pw_attached_t at;
+    int left = 0;
+
+    if (inst->interp) {
+        pw_interp_enter_own(inst, &at);
+        run_stop(&at, budget * 2 / 5);
+        left = end_threads(&at, STOP_INTERRUPT_MS);
+        pw_interp_reap(&at, 1);
+        pw_interp_leave(&at);
+    }
+    pw_runtime_finished(inst, left);
+}
+
+void *pw_life_main(void *instance)
+{
+    pw_instance_t *inst = instance;
+    int slot = 0;
+
+    for (;;) {
+        switch (pw_pool_next(&inst->member, &slot)) {
+        case PW_DO_LOAD:
+            life_load(inst, slot);
+            break;
+        case PW_DO_REAP:
+            life_reap(inst);
+            break;
+        case PW_DO_REPLACE:
+            life_replace(inst);
+            break;
+        case PW_DO_END:
+            life_end(inst);
+            return NULL;
+        case PW_DO_STOP:
+            life_stop(inst);
+            return NULL;
+        }
+    }
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * pw_python: the only file that includes Python.h, and the only one (besides
+ * pw_lock.h) with #if on a version: every difference between CPython 3.11 and
+ * 3.15 that the module knows is a named shim here.
+ */
+#ifndef PW_PYTHON_H
+#define PW_PYTHON_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <structmember.h>
+
+#if PY_VERSION_HEX < 0x030B0000 || PY_VERSION_HEX >= 0x03100000
+#error "mod_polywsgi needs CPython 3.11 to 3.15"
+#endif
+#ifdef Py_GIL_DISABLED
+#error "mod_polywsgi does not work with a free-threaded CPython"
+#endif
+
+/* An interpreter may own its GIL: not before 3.13 (3.12's crashes). */
+#if PY_VERSION_HEX >= 0x030D0000
+#define PW_HAVE_OWN_GIL 1
+#else
+#define PW_HAVE_OWN_GIL 0
+#endif
+
+/* Ending an interpreter in a living process is sound (shared/CPYTHON D). */
+#define PW_HAVE_END PW_HAVE_OWN_GIL
+
+/* 3.13 shares freed tuples of _datetime between interpreters unless MAIN has
+ * imported it first (cpython 136421); harmless elsewhere. */
+#define PW_PRIME_DATETIME (PY_VERSION_HEX < 0x030E0000)
+
+/* Slots of a module that knows subinterpreters. */
+#if PY_VERSION_HEX >= 0x030C0000
+#define PW_MOD_SLOT_SUBINTERPRETERS                                            \
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#else
+#define PW_MOD_SLOT_SUBINTERPRETERS
+#endif
+
+/*
+ * Creates a subinterpreter. On return its first thread state is attached to
+ * the calling thread. The caller is not attached before. Defined in
+ * pw_interp.c. NULL: *why says why.
+ */
+PyThreadState *pw_py_new_interpreter(int own_gil, const char **why);
+
+/* Takes the current exception as one normalised object, or NULL. New. */
+static inline PyObject *pw_py_take_exception(void)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyErr_GetRaisedException();
+#else
+    PyObject *type, *value, *tb;
+
+    PyErr_Fetch(&type, &value, &tb);
+    if (!type) {
+        return NULL;
+    }
+    PyErr_NormalizeException(&type, &value, &tb);
+    if (tb) {
+        PyException_SetTraceback(value, tb);
+    }
+    Py_DECREF(type);
+    Py_XDECREF(tb);
+    return value;
+#endif
+}
+
+/* Raises an exception object again. Steals it. */
+static inline void pw_py_raise(PyObject *exception)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    PyErr_SetRaisedException(exception);
+#else
+    PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+    Py_DECREF(exception);
+#endif
+}
+
+/*
+ * The bytes of a str that has only latin-1 characters, NUL-terminated and
+ * borrowed from it; NULL, without an exception, for any other object.
+ */
+static inline const char *pw_py_latin1(PyObject *text, Py_ssize_t *len)
+{
+    if (!PyUnicode_Check(text)) {
+        return NULL;
+    }
+#if PY_VERSION_HEX < 0x030C0000
+    if (PyUnicode_READY(text) < 0) {
+        PyErr_Clear();
+        return NULL;
+    }
+#endif
+    if (PyUnicode_KIND(text) != PyUnicode_1BYTE_KIND) {
+        return NULL;
+    }
+    *len = PyUnicode_GET_LENGTH(text);
+    return (const char *)PyUnicode_1BYTE_DATA(text);
+}
+
+/* An attribute that may be missing: 1 and *value (new), 0 and NULL, or -1. */
+static inline int pw_py_optional_attr(PyObject *object, PyObject *name,
+                                      PyObject **value)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    return PyObject_GetOptionalAttr(object, name, value);
+#else
+    return _PyObject_LookupAttr(object, name, value);
+#endif
+}
+
+#endif

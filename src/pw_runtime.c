@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * pw_runtime: starts CPython in a child, owns the list of instances, leases
+ * them, and ends it all. The only file of the ENGINE with process-wide state:
+ * there is one CPython in a process, and one TLS key for its threads.
+ */
+#include "pw_runtime.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "pw_app.h"
+#include "pw_instance.h"
+#include "pw_life.h"
+
+#define LIFE_STACK (8 * 1024 * 1024) /* 3.13 overflows 1 MB in json */
+
+/* this thread: its record; the key only serves to hear of the thread's end. */
+static __thread pw_thread_t *this_thread;
+static pthread_key_t thread_key; /* const: made once in a child */
+
+/* ---- OS threads -------------------------------------------------------- */
+
+/* An OS thread ends: what it left in instances is reaped by their threads. */
+static void thread_ended(void *record)
+{
+    pw_thread_t *thread = record;
+    pw_runtime_t *rt = thread->rt;
+
+    pw_metrics_add(&rt->metrics, threads_ended);
+    pw_lock_take(&rt->lock);
+    for (pw_instance_t *i = rt->instances; i; i = i->next) {
+        if (!i->finished && pw_interp_orphan(i, thread->serial)) {
+            pw_pool_nudge(&i->member);
+        }
+    }
+    pw_lock_release(&rt->lock);
+    this_thread = NULL;
+    free(thread);
+}
+
+pw_thread_t *pw_runtime_thread(pw_runtime_t *rt)
+{
+    if (!this_thread) {
+        pw_thread_t *thread = calloc(1, sizeof(*thread));
+
+        if (!thread || pthread_setspecific(thread_key, thread) != 0) {
+            free(thread);
+            return NULL;
+        }
+        thread->rt = rt;
+        thread->serial = __atomic_add_fetch(&rt->next_serial, 1,
+                                            __ATOMIC_RELAXED);
+        pw_metrics_add(&rt->metrics, threads_seen);
+        this_thread = thread;
+    }
+    return this_thread;
+}
+
+void **pw_runtime_current_request(void)
+{
+    static __thread void *nowhere; /* of threads that never had a lease */
+
+    return this_thread ? &this_thread->request : &nowhere;
+}
+
+PyThreadState *pw_runtime_main_tstate(const pw_runtime_t *rt)
+{
+    return rt->main_ts;
+}
+
+pw_metrics_t *pw_runtime_metrics(pw_runtime_t *rt)
+{
+    return &rt->metrics;
+}
+
+/* ---- CPython ----------------------------------------------------------- */
+
+static PyStatus preinitialize(void)
+{
+    PyPreConfig config;
+
+    PyPreConfig_InitIsolatedConfig(&config);
+    config.utf8_mode = 1; /* httpd runs in the C locale */
+    return Py_PreInitialize(&config);
+}
+
+/*
+ * Isolated from PYTHON* variables and user site; no signal handlers; without
+ * site, which boot.py runs in each interpreter for its own environment.
+ */
+static PyStatus initialize(const pw_map_t *map)
+{
+    PyConfig config;
+    PyStatus status;
+
+    PyConfig_InitIsolatedConfig(&config);
+    config.install_signal_handlers = 0;
+    config.site_import = 0;
+    config.write_bytecode = 1;
+    status = PyConfig_SetBytesString(&config, &config.program_name,
+                                     PW_PYTHON_EXECUTABLE);
+    if (!PyStatus_Exception(status) && map->python_home) {
+        status = PyConfig_SetBytesString(&config, &config.home,
+                                         map->python_home);
+    }
+    if (!PyStatus_Exception(status)) {
+        status = Py_InitializeFromConfig(&config);
+    }
+    PyConfig_Clear(&config);
+    return status;
+}
+
+static apr_status_t start_python(pw_runtime_t *rt)
+{
+    const pw_map_t *map = rt->map;
+    PyStatus status = preinitialize();
+
+    if (!PyStatus_Exception(status)
+        && PyImport_AppendInittab(
+               rt->setup.module_name,
+               (PyObject * (*)(void)) rt->setup.module_init)
+               < 0) {
+        status = PyStatus_NoMemory();
+    }
+    if (!PyStatus_Exception(status)) {
+        status = initialize(map);
+    }
+    if (PyStatus_Exception(status)) {
+        pw_log(&map->log, PW_LOG_ERR,
+               "PW0110 polywsgi: Python does not start in this child%s%s: %s; "
+               "every application is answered 503. Mend: WSGIPythonHome must "
+               "be a prefix or a virtual environment of Python %d.%d",
+               map->python_home ? " with home " : "",
+               map->python_home ? map->python_home : "",
+               status.err_msg ? status.err_msg : "no reason given",
+               PY_MAJOR_VERSION, PY_MINOR_VERSION);
+        return APR_EGENERAL;
+    }
+    if (PW_PRIME_DATETIME) {
+        Py_XDECREF(PyImport_ImportModule("_datetime"));
+        Py_XDECREF(PyImport_ImportModule("datetime"));
+        PyErr_Clear();
+    }
+    pw_metrics_add(&rt->metrics, instances_created);
+    rt->main_ts = PyEval_SaveThread();
+    return APR_SUCCESS;
+}
+
+/* ---- instances --------------------------------------------------------- */
+
+static pw_instance_t *new_instance(pw_runtime_t *rt,
+                                   const pw_interp_spec_t *spec,
+                                   int generation)
+{
+    size_t slots = (size_t)spec->apps->nelts;
+    pw_instance_t *inst = calloc(1, sizeof(*inst));
+
+    if (!inst) {
+        return NULL;
+    }
+    inst->member.slots = calloc(slots + 1, 1);
+    inst->callables = calloc(slots + 1, sizeof(PyObject *));
+    if (!inst->member.slots || !inst->callables) {
+        free(inst->member.slots);
+        free(inst->callables);
+        free(inst);
+        return NULL;
+    }
+    inst->spec = spec;
+    inst->rt = rt;
+    inst->generation = generation;
+    inst->tstates.bound = rt->map->threads > 0 ? rt->map->threads : 1;
+    pw_lock_init(&inst->lock);
+    return inst;
+}
+
+static void free_instance(pw_instance_t *inst)
+{
+    pw_lock_destroy(&inst->lock);
+    free(inst->member.slots);
+    free(inst->callables);
+    free(inst);
+}
+
+/* With every signal blocked: they are for httpd's own threads. */
+static int start_thread(pw_instance_t *inst)
+{
+    pthread_attr_t attr;
+    sigset_t all, old;
+    int rc;
+
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, LIFE_STACK);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    rc = pthread_create(&inst->thread, &attr, pw_life_main, inst);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    pthread_attr_destroy(&attr);
+    return rc;
+}
+
+static void unlink_locked(pw_runtime_t *rt, pw_instance_t *inst)
+{
+    pw_instance_t **at = &rt->instances;
+
+    while (*at != inst) {
+        at = &(*at)->next;
+    }
+    *at = inst->next;
+}
+
+apr_status_t pw_runtime_spawn(pw_runtime_t *rt, const pw_interp_spec_t *spec,
+                              int generation)
+{
+    pw_instance_t *inst = new_instance(rt, spec, generation);
+    int rc;
+
+    if (!inst) {
+        return APR_ENOMEM;
+    }
+    pw_pool_add(rt->pools[spec->index], &inst->member);
+    pw_lock_take(&rt->lock);
+    inst->next = rt->instances;
+    rt->instances = inst;
+    rt->running++;
+    pw_lock_release(&rt->lock);
+    rc = start_thread(inst);
+    if (rc != 0) {
+        pw_pool_ended(&inst->member, PW_DEAD);
+        pw_lock_take(&rt->lock);
+        unlink_locked(rt, inst);
+        rt->running--;
+        pw_lock_release(&rt->lock);
+        free_instance(inst);
+    }
+    return rc;
+}
+
+/* A parked or stopped instance keeps its memory: threads may still run in
+ * it. */
+void pw_runtime_finished(pw_instance_t *inst, int left)
+{
+    pw_runtime_t *rt = inst->rt;
+    int ended = inst->member.state == PW_DEAD;
+
+    pw_lock_take(&rt->lock);
+    inst->finished = 1;
+    rt->running--;
+    rt->left_threads += left;
+    if (ended) {
+        unlink_locked(rt, inst);
+    }
+    pw_cond_broadcast(&rt->changed);
+    pw_lock_release(&rt->lock);
+    if (ended) {
+        free_instance(inst);
+    }
+}
+
+/* ---- leases ------------------------------------------------------------ */
+
+static const char *const lease_words[] = {
+    [PW_LEASE_OK] = "leased",
+    [PW_LEASE_FAILED] = "it did not load (see its record in the log)",
+    [PW_LEASE_CLOSED] = "its script is missing or may not be read",
+    [PW_LEASE_TIMEOUT] = "it is still loading after WSGIStartupTimeout",
+    [PW_LEASE_STOPPING] = "this child is ending",
+};
+
+pw_lease_e pw_runtime_lease(pw_runtime_t *rt, const pw_app_spec_t *app,
+                            pw_lease_t *lease, const char **why)
+{
+    pw_pool_t *pool = rt->pools[app->interp->index];
+    pw_instant_t deadline = pw_now() + app->interp->startup_timeout;
+    pw_member_t *member = NULL;
+    pw_lease_e rc = pw_pool_lease(pool, app->slot, deadline, &member);
+
+    if ((rc == PW_LEASE_FAILED || rc == PW_LEASE_CLOSED)
+        && pw_app_changed(rt, app)) {
+        pw_pool_retry(pool, app->slot);
+        rc = pw_pool_lease(pool, app->slot, deadline, &member);
+    }
+    *why = lease_words[rc];
+    if (rc == PW_LEASE_OK) {
+        lease->instance = (pw_instance_t *)member;
+        lease->app = app;
+        lease->rt = rt;
+        pw_metrics_add(&rt->metrics, requests);
+    }
+    else {
+        pw_metrics_add(&rt->metrics, refused);
+    }
+    return rc;
+}
+
+void pw_runtime_return(pw_lease_t *lease)
+{
+    pw_metrics_add(&lease->rt->metrics, returned);
+    pw_pool_return(&lease->instance->member);
+    lease->instance = NULL;
+}
+
+/* ---- start and end of a child ------------------------------------------ */
+
+static void keeper_quiesce(void *baton)
+{
+    pw_runtime_t *rt = baton;
+
+    for (int i = 0; i < rt->map->interps->nelts; i++) {
+        pw_pool_quiesce(rt->pools[i]);
+    }
+}
+
+static void keeper_stop(void *baton)
+{
+    pw_runtime_t *rt = baton;
+    pw_instant_t drained_by = pw_now() + rt->map->shutdown_timeout * 2 / 5;
+
+    for (int i = 0; i < rt->map->interps->nelts; i++) {
+        pw_pool_stop(rt->pools[i], drained_by);
+    }
+}
+
+static void log_counters(pw_runtime_t *rt)
+{
+    char counters[1024];
+
+    pw_metrics_format(&rt->metrics, counters, sizeof(counters));
+    pw_log(&rt->map->log, PW_LOG_INFO, "PW0190 polywsgi: child %ld ends: %s",
+           (long)getpid(), counters);
+}
+
+static void keeper_deadline(void *baton)
+{
+    pw_runtime_t *rt = baton;
+
+    pw_lock_take(&rt->lock);
+    for (pw_instance_t *i = rt->instances; i; i = i->next) {
+        if (!i->finished) {
+            pw_log(&i->spec->log, PW_LOG_WARN,
+                   "PW0191 %s: did not stop within WSGIShutdownTimeout (%d "
+                   "s); the child ends without it",
+                   i->spec->name,
+                   (int)(rt->map->shutdown_timeout / APR_USEC_PER_SEC));
+        }
+    }
+    if (rt->running == 0) {
+        pw_log(&rt->map->log, PW_LOG_WARN,
+               "PW0192 polywsgi: every interpreter has stopped, but a request "
+               "has not returned within WSGIShutdownTimeout (%d s); the child "
+               "ends without it",
+               (int)(rt->map->shutdown_timeout / APR_USEC_PER_SEC));
+    }
+    pw_lock_release(&rt->lock);
+    log_counters(rt);
+}
+
+/* Python threads that no one could end would run on while the process tears
+ * down its libraries. Registered first, so that it runs last. */
+static apr_status_t leave_process(void *runtime)
+{
+    pw_runtime_t *rt = runtime;
+
+    if (rt->left_threads > 0) {
+        _exit(0);
+    }
+    return APR_SUCCESS;
+}
+
+static void create_pools(pw_runtime_t *rt, apr_pool_t *cpool)
+{
+    int n = rt->map->interps->nelts;
+
+    rt->pools = apr_pcalloc(cpool, sizeof(*rt->pools) * (size_t)(n + 1));
+    rt->stamps = apr_pcalloc(cpool, sizeof(*rt->stamps) * (size_t)(n + 1));
+    for (int i = 0; i < n; i++) {
+        const pw_interp_spec_t *spec = APR_ARRAY_IDX(rt->map->interps, i,
+                                                     const pw_interp_spec_t *);
+        size_t slots = (size_t)spec->apps->nelts;
+        unsigned char *lazy = apr_pcalloc(cpool, slots + 1);
+        pw_pool_setup_t setup = {
+            .slots = spec->apps->nelts,
+            .lazy = lazy,
+            .replaceable = PW_HAVE_END
+                           && spec->isolation != PW_ISOLATION_MAIN,
+        };
+
+        for (size_t s = 0; s < slots; s++) {
+            lazy[s] = (unsigned char)APR_ARRAY_IDX(spec->apps, s,
+                                                   pw_app_spec_t *)
+                          ->lazy;
+        }
+        rt->pools[i] = pw_pool_create(cpool, &setup);
+        rt->stamps[i] = apr_pcalloc(cpool, sizeof(**rt->stamps) * (slots + 1));
+    }
+}
+
+static apr_status_t spawn_all(pw_runtime_t *rt)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    for (int i = 0; i < rt->map->interps->nelts && rv == APR_SUCCESS; i++) {
+        rv = pw_runtime_spawn(rt,
+                              APR_ARRAY_IDX(rt->map->interps, i,
+                                            const pw_interp_spec_t *),
+                              1);
+    }
+    return rv;
+}
+
+static apr_status_t start_keeper(pw_runtime_t *rt, apr_pool_t *cpool)
+{
+    pw_keeper_setup_t setup = {
+        .baton = rt,
+        .timeout = rt->map->shutdown_timeout,
+        .quiesce = keeper_quiesce,
+        .stop = keeper_stop,
+        .deadline = keeper_deadline,
+    };
+
+    return pw_keeper_start(cpool, &setup, &rt->keeper);
+}
+
+/* Never freed: a thread of another module may end after the child's pool. */
+static pw_runtime_t *new_runtime(const pw_runtime_setup_t *setup)
+{
+    pw_runtime_t *rt = calloc(1, sizeof(*rt));
+
+    if (!rt || pthread_key_create(&thread_key, thread_ended) != 0) {
+        free(rt);
+        return NULL;
+    }
+    rt->setup = *setup;
+    rt->map = setup->map;
+    pw_lock_init(&rt->creating);
+    pw_lock_init(&rt->lock);
+    pw_cond_init(&rt->changed);
+    return rt;
+}
+
+apr_status_t pw_runtime_start(apr_pool_t *cpool,
+                              const pw_runtime_setup_t *setup,
+                              pw_runtime_t **runtime)
+{
+    pw_runtime_t *rt;
+    apr_status_t rv;
+
+    *runtime = NULL;
+    if (Py_IsInitialized()) {
+        pw_log(&setup->map->log, PW_LOG_ERR,
+               "PW0111 polywsgi: this process already runs a Python; every "
+               "application is answered 503. Mend: stop and start httpd "
+               "(with -X it cannot be restarted), and load no other module "
+               "that embeds Python");
+        return APR_EGENERAL;
+    }
+    rt = new_runtime(setup);
+    if (!rt) {
+        return APR_ENOMEM;
+    }
+    rv = start_python(rt);
+    if (rv == APR_SUCCESS) {
+        create_pools(rt, cpool);
+        rv = start_keeper(rt, cpool);
+    }
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    apr_pool_cleanup_register(cpool, rt, leave_process, apr_pool_cleanup_null);
+    *runtime = rt;
+    rv = spawn_all(rt);
+    if (rv != APR_SUCCESS) {
+        pw_log(&rt->map->log, PW_LOG_ERR,
+               "PW0112 polywsgi: no thread for an interpreter (error %d); its "
+               "applications are answered 503. Mend: raise the limit of "
+               "threads or processes of the run-time user",
+               rv);
+    }
+    return APR_SUCCESS;
+}
+
+void pw_runtime_stopping(pw_runtime_t *rt, int graceful)
+{
+    if (graceful) {
+        pw_keeper_quiesce(rt->keeper);
+    }
+    else {
+        pw_keeper_stop(rt->keeper);
+    }
+}
+
+void pw_runtime_stop(pw_runtime_t *rt)
+{
+    pw_keeper_stop(rt->keeper);
+    pw_lock_take(&rt->lock);
+    while (rt->running > 0) {
+        pw_cond_wait(&rt->changed, &rt->lock, PW_NEVER);
+    }
+    pw_lock_release(&rt->lock);
+    pw_keeper_done(rt->keeper);
+    pw_keeper_join(rt->keeper);
+    log_counters(rt);
+}

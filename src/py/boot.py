@@ -1,0 +1,154 @@
+"""Gives a new interpreter its own environment.
+
+Python starts without `site`; boot() runs it for the interpreter's virtual
+environment, and makes private what CPython shares in a process: os.environ,
+the streams, signals. Called once, before any application is loaded.
+"""
+
+import os
+import sys
+
+_refused = []
+
+_REFUSALS = (
+    "does not support loading in subinterpreters",
+    "can only be loaded into one interpreter per process",
+    "do not yet support subinterpreters",
+    "may only be initialized once per interpreter process",
+    "cannot load module more than once per process",
+    "failed to import from subinterpreter",
+)
+
+
+def _set_up_environment(env):
+    """os.environ is this interpreter's alone: putenv would reach all others.
+
+    Child processes that take the environment of the C library get this one.
+    """
+    os.putenv = lambda key, value: None
+    os.unsetenv = lambda key: None
+    os.reload_environ = lambda: None
+    os.environ.update(env)
+    _give_environment_to_children()
+
+
+def _environment_list():
+    return [
+        os.fsencode(key) + b"=" + os.fsencode(value) for key, value in os.environ.items()
+    ]
+
+
+def _give_environment_to_children():
+    import _posixsubprocess
+
+    fork_exec = _posixsubprocess.fork_exec
+
+    def fork_exec_with_environment(args, programs, close_fds, pass_fds, cwd, env, *rest):
+        if env is None:
+            env = _environment_list()
+        return fork_exec(args, programs, close_fds, pass_fds, cwd, env, *rest)
+
+    def system(command):
+        pid = os.posix_spawn("/bin/sh", ["sh", "-c", command], os.environ)
+        return os.waitpid(pid, 0)[1]
+
+    _posixsubprocess.fork_exec = fork_exec_with_environment
+    os.system = system
+
+
+def _set_up_site(home):
+    """What `site` does at the start of python3, for this environment."""
+    import site
+
+    if home:
+        sys.prefix = sys.exec_prefix = home
+        sys.executable = os.path.join(home, "bin", "python3")
+        if not os.path.exists(sys.executable):
+            sys.executable = os.path.join(home, "bin", "python")
+    site.ENABLE_USER_SITE = False
+    site.main()
+
+
+def _add_path(path):
+    """The directories come first in sys.path, in their order, with their
+    .pth files, as mod_wsgi's WSGIPythonPath does."""
+    import site
+
+    before = list(sys.path)
+    for directory in path.split(":"):
+        if directory:
+            site.addsitedir(directory)
+    sys.path[:] = [entry for entry in sys.path if entry not in before] + before
+
+
+def _set_up_streams():
+    import polywsgi
+
+    sys.stdout = sys.__stdout__ = polywsgi._Stream("stdout")
+    sys.stderr = sys.__stderr__ = polywsgi._Stream("stderr")
+
+
+def _watch_extensions():
+    """A refused extension is often hidden by its package: note it where it
+    happens."""
+    import _imp
+
+    create = _imp.create_dynamic
+
+    def create_dynamic(spec, file=None):
+        try:
+            return create(spec) if file is None else create(spec, file)
+        except ImportError as error:
+            if any(words in str(error) for words in _REFUSALS):
+                _refused.append(spec.name)
+            raise
+
+    _imp.create_dynamic = create_dynamic
+
+
+def refused():
+    """The extensions that refused since the last call."""
+    names = list(dict.fromkeys(_refused))
+    _refused.clear()
+    return names
+
+
+def _ignore_signals():
+    """Signals belong to httpd. A handler that an application sets is ignored,
+    and said so, instead of an exception that keeps it from starting."""
+    import _signal
+
+    def ignore(signalnum, handler):
+        print("signal.signal(%s) is ignored: signals belong to httpd" % signalnum,
+              file=sys.stderr)
+        return _signal.getsignal(signalnum)
+
+    _signal.signal = ignore
+
+
+def _mend_current_frames():
+    """Before 3.14.8, sys._current_frames() in one interpreter aborts the
+    process while another runs (cpython 158364). Profilers call it."""
+    if sys.version_info >= (3, 14, 8):
+        return
+
+    def current_frames():
+        import _thread
+
+        return {_thread.get_ident(): sys._getframe(1)}
+
+    sys._current_frames = current_frames
+
+
+def boot(home, path, env, isolation):
+    """Everything above, in the order in which it depends on itself."""
+    sys.argv = ["polywsgi"]
+    _set_up_streams()
+    _set_up_environment(env)
+    _ignore_signals()
+    if isolation != "main":
+        _mend_current_frames()
+        _watch_extensions()
+    _set_up_site(home)
+    if path:
+        _add_path(path)

@@ -1,0 +1,65 @@
+"""Ends what an application has started, within a budget of seconds."""
+
+import sys
+
+
+def _run_bounded(function, seconds):
+    """Runs it in a thread of its own: it may wait for threads for ever."""
+    import _thread
+
+    done = _thread.allocate_lock()
+    done.acquire()
+
+    def run():
+        try:
+            function()
+        except Exception as error:
+            print("at exit: %r" % error, file=sys.stderr)
+        finally:
+            done.release()
+
+    _thread.start_new_thread(run, ())
+    return done.acquire(timeout=max(0.0, seconds))
+
+
+def _run_threading_handlers(threading, seconds):
+    """concurrent.futures tells its workers to end, and joins them."""
+    handlers = list(getattr(threading, "_threading_atexits", ()))
+
+    def run():
+        for handler in reversed(handlers):
+            handler()
+
+    if handlers:
+        _run_bounded(run, seconds)
+
+
+def _join_threads(threading, clock, deadline):
+    for thread in threading.enumerate():
+        if not thread.daemon and thread is not threading.main_thread():
+            left = deadline - clock()
+            if left > 0:
+                thread.join(left)
+
+
+def stop(budget):
+    """As CPython ends: threads first, then atexit handlers; but a thread that
+    does not end costs half the budget, not for ever."""
+    from time import monotonic
+
+    import atexit
+
+    threading = sys.modules.get("threading")
+    if threading is not None:
+        deadline = monotonic() + budget / 2
+        _run_threading_handlers(threading, budget / 4)
+        _join_threads(threading, monotonic, deadline)
+    try:
+        atexit._run_exitfuncs()
+    except BaseException as error:
+        print("at exit: %r" % error, file=sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:
+            continue

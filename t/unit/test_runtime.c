@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test_runtime: the ENGINE without httpd and without the GATEWAY: real
+ * interpreters, whose `polywsgi` module is a small one of this test. Births,
+ * failed loads in fresh interpreters, thread states of threads that come and
+ * go, daemon threads, and the end of the child.
+ */
+#include <apr_file_io.h>
+#include <apr_general.h>
+#include <apr_strings.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "pw_instance.h"
+#include "tap.h"
+
+static apr_pool_t *apool;
+static char directory[] = "/tmp/pw-test-runtime-XXXXXX";
+static pthread_mutex_t log_mutex = PTHREAD_MUTEX_INITIALIZER;
+static char log_text[1 << 18]; /* log_mutex: */
+
+/* ---- a log in memory --------------------------------------------------- */
+
+static void log_write(void *where, pw_log_level_e level, const char *line)
+{
+    size_t used;
+
+    (void)where;
+    (void)level;
+    pthread_mutex_lock(&log_mutex);
+    used = strlen(log_text);
+    snprintf(log_text + used, sizeof(log_text) - used, "%s\n", line);
+    pthread_mutex_unlock(&log_mutex);
+}
+
+static int logged(const char *text)
+{
+    int found;
+
+    pthread_mutex_lock(&log_mutex);
+    found = strstr(log_text, text) != NULL;
+    pthread_mutex_unlock(&log_mutex);
+    return found;
+}
+
+static const pw_log_t test_log = {.write = log_write};
+
+/* ---- a polywsgi module with streams that drop everything --------------- */
+
+static PyObject *stream_method(PyObject *self, PyObject *args)
+{
+    (void)self;
+    (void)args;
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef stream_methods[] = {
+    {"write", stream_method, METH_VARARGS, NULL},
+    {"flush", stream_method, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static int stream_init(PyObject *self, PyObject *args, PyObject *kw)
+{
+    (void)self;
+    (void)args;
+    (void)kw;
+    return 0;
+}
+
+static int module_exec(PyObject *module)
+{
+    static PyType_Slot slots[] = {
+        {Py_tp_methods, stream_methods}, {Py_tp_init, stream_init}, {0, NULL}};
+    static PyType_Spec spec = {
+        .name = "polywsgi._Stream", .flags = Py_TPFLAGS_DEFAULT, .slots = slots};
+    PyObject *type = PyType_FromSpec(&spec); /* new */
+    int rc = type ? PyModule_AddObjectRef(module, "_Stream", type) : -1;
+
+    Py_XDECREF(type);
+    return rc;
+}
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, module_exec}, PW_MOD_SLOT_SUBINTERPRETERS{0, NULL}};
+static PyModuleDef module_def = {.m_base = PyModuleDef_HEAD_INIT,
+                                 .m_name = "polywsgi",
+                                 .m_slots = module_slots};
+
+static void *module_init(void)
+{
+    return PyModuleDef_Init(&module_def);
+}
+
+/* ---- the configuration ------------------------------------------------- */
+
+static const char *write_script(const char *name, const char *text)
+{
+    const char *path = apr_pstrcat(apool, directory, "/", name, NULL);
+    FILE *file = fopen(path, "w");
+
+    fputs(text, file);
+    fclose(file);
+    return path;
+}
+
+static pw_app_spec_t *add_app(pw_map_t *map, const char *name,
+                              pw_isolation_e isolation, const char *script)
+{
+    pw_interp_spec_t *spec = apr_pcalloc(apool, sizeof(*spec));
+    pw_app_spec_t *app = apr_pcalloc(apool, sizeof(*app));
+
+    spec->name = app->label = name;
+    spec->index = map->interps->nelts;
+    spec->isolation = isolation;
+    spec->env = apr_table_make(apool, 1);
+    apr_table_set(spec->env, "PW_TEST_NAME", name);
+    spec->startup_timeout = 20 * APR_USEC_PER_SEC;
+    spec->apps = apr_array_make(apool, 1, sizeof(app));
+    spec->log = app->log = test_log;
+    app->script = script;
+    app->callable = "application";
+    app->interp = spec;
+    APR_ARRAY_PUSH(spec->apps, pw_app_spec_t *) = app;
+    APR_ARRAY_PUSH(map->interps, pw_interp_spec_t *) = spec;
+    return app;
+}
+
+static pw_map_t *new_map(int threads)
+{
+    pw_map_t *map = apr_pcalloc(apool, sizeof(*map));
+
+    map->interps = apr_array_make(apool, 4, sizeof(pw_interp_spec_t *));
+    map->shutdown_timeout = 5 * APR_USEC_PER_SEC;
+    map->threads = threads;
+    map->log = test_log;
+    return map;
+}
+
+/* ---- requests ---------------------------------------------------------- */
+
+static pw_runtime_t *rt;
+
+/* Leases, calls the application with one argument, and gives its int. -1000 -
+ * the lease's result where there is no lease. */
+static long call(const pw_app_spec_t *app, long argument)
+{
+    pw_lease_t lease;
+    pw_attached_t at;
+    const char *why;
+    pw_lease_e rc = pw_runtime_lease(rt, app, &lease, &why);
+    PyObject *value;
+    long result = -1;
+
+    if (rc != PW_LEASE_OK) {
+        return -1000 - (long)rc;
+    }
+    if (pw_interp_enter(lease.instance, &at) == 0) {
+        value = PyObject_CallFunction(pw_interp_callable(&at, app->slot), "l",
+                                      argument); /* new */
+        result = value ? PyLong_AsLong(value) : -1;
+        PyErr_Clear();
+        Py_XDECREF(value);
+        pw_interp_leave(&at);
+    }
+    pw_runtime_return(&lease);
+    return result;
+}
+
+typedef struct job_t {
+    const pw_app_spec_t *app;
+    int rounds;
+    long failed;
+} job_t;
+
+static void *run_job(void *arg)
+{
+    job_t *job = arg;
+
+    for (int i = 1; i <= job->rounds; i++) {
+        job->failed += call(job->app, 0) != i; /* threading.local counts */
+    }
+    return NULL;
+}
+
+/* Threads that come, call and go. Returns how many calls went wrong. */
+static long run_threads(const pw_app_spec_t *app, int threads, int rounds)
+{
+    pthread_t ids[64];
+    job_t jobs[64];
+    long failed = 0;
+
+    for (int i = 0; i < threads; i++) {
+        jobs[i] = (job_t){.app = app, .rounds = rounds};
+        pthread_create(&ids[i], NULL, run_job, &jobs[i]);
+    }
+    for (int i = 0; i < threads; i++) {
+        pthread_join(ids[i], NULL);
+        failed += jobs[i].failed;
+    }
+    return failed;
+}
+
+/* Waits until a counter is at least so much; ten seconds at most. */
+static int reaches(const apr_uint64_t *counter, apr_uint64_t value)
+{
+    pw_instant_t deadline = pw_now() + 10 * 1000000;
+
+    while (__atomic_load_n(counter, __ATOMIC_SEQ_CST) < value) {
+        if (pw_now() >= deadline) {
+            return 0;
+        }
+        sched_yield();
+    }
+    return 1;
+}
+
+/* ---- the tests --------------------------------------------------------- */
+
+static const char counter_py[] = /* counts the calls of each thread */
+    "import threading, os, atexit, json\n"
+    "local = threading.local()\n"
+    "def application(n):\n"
+    "    local.n = getattr(local, 'n', 0) + 1\n"
+    "    return local.n\n"
+    "@atexit.register\n"
+    "def bye():\n"
+    "    name = os.environ['PW_TEST_NAME']\n"
+    "    open(os.path.join(os.path.dirname(__file__), name + '.bye'), 'w')\n";
+
+static const char failing_py[] =
+    "import sys\n"
+    "sys.was_here = getattr(sys, 'was_here', 0) + 1\n"
+    "raise SystemExit('not today')\n";
+
+static const char mended_py[] = /* tells how often it ran in this one */
+    "import sys\n"
+    "def application(n):\n"
+    "    return 100 + getattr(sys, 'was_here', 0)\n";
+
+static const char daemon_py[] =
+    "import threading, time\n"
+    "def run():\n"
+    "    while True:\n"
+    "        time.sleep(0.001)\n"
+    "threading.Thread(target=run, daemon=True).start()\n"
+    "raise ImportError('after starting a thread')\n";
+
+static const char hanging_py[] =
+    "import threading, time\n"
+    "def run():\n"
+    "    while True:\n"
+    "        time.sleep(0.001)\n"
+    "threading.Thread(target=run).start()\n"
+    "def application(n):\n"
+    "    return 7\n";
+
+static void test_calls(const pw_app_spec_t *one, const pw_app_spec_t *two,
+                       const pw_app_spec_t *main_app)
+{
+    pw_metrics_t *m = pw_runtime_metrics(rt);
+
+    ok(call(one, 0) == 1 && call(one, 0) == 2,
+       "threading.local persists over calls of one thread");
+    ok(call(two, 0) == 1, "and is another interpreter's own");
+    ok(call(main_app, 0) == 1, "the main interpreter answers too");
+    ok(run_threads(one, 32, 20) == 0, "32 threads call and go");
+    ok(run_threads(main_app, 8, 20) == 0, "8 threads in the main interpreter");
+    ok(reaches(&m->threads_ended, pw_metrics_get(m, threads_seen) - 1),
+       "every thread but this one has ended");
+}
+
+static void test_thread_states(void)
+{
+    pw_metrics_t *m = pw_runtime_metrics(rt);
+
+    ok(reaches(&m->tstates_freed, pw_metrics_get(m, tstates_created) - 3),
+       "their thread states are freed: %d made",
+       (int)pw_metrics_get(m, tstates_created));
+    ok(pw_metrics_get(m, tstates_created)
+               - pw_metrics_get(m, tstates_freed) <= 3,
+       "and at most three are left, of this thread");
+}
+
+static void test_failed_load(const pw_app_spec_t *app)
+{
+    long value;
+
+    ok(call(app, 0) == -1000 - PW_LEASE_FAILED, "SystemExit fails the load");
+    ok(logged("PW0201 failing: cannot load") && logged("SystemExit: not today"),
+       "and is logged with its code");
+    write_script("failing.py", mended_py);
+    value = call(app, 0);
+    ok(value == (PW_HAVE_END ? 100 : 101),
+       "mended, it loads in %s interpreter (%ld)",
+       PW_HAVE_END ? "a fresh" : "the same", value);
+}
+
+static void test_missing(const pw_app_spec_t *app)
+{
+    ok(call(app, 0) == -1000 - PW_LEASE_CLOSED, "a missing script is closed");
+    ok(logged("PW0202 missing: "), "and is logged with its code");
+    write_script("missing.py", mended_py);
+    ok(call(app, 0) == 100, "until it is there");
+}
+
+static void test_daemon(const pw_app_spec_t *app)
+{
+    pw_metrics_t *m = pw_runtime_metrics(rt);
+    apr_uint64_t failed = 3; /* failing, missing, daemon: at least once each */
+
+    ok(call(app, 0) == -1000 - PW_LEASE_FAILED, "fails after starting a thread");
+    write_script("daemon.py", mended_py);
+    ok(call(app, 0) == 100, "and is loaded again");
+    if (PW_HAVE_END) {
+        ok(reaches(&m->instances_ended, failed)
+               && pw_metrics_get(m, instances_parked) == 0,
+           "the interpreters of failed loads are ended, threads and all");
+    }
+}
+
+static void test_stop(void)
+{
+    pw_instant_t begin = pw_now();
+    char *bye = apr_pstrcat(apool, directory, "/one.bye", NULL);
+    char *bye_main = apr_pstrcat(apool, directory, "/main.bye", NULL);
+
+    pw_runtime_stop(rt);
+    ok(pw_now() - begin < 5 * 1000000, "the child stops in time");
+    ok(access(bye, F_OK) == 0, "atexit of a subinterpreter has run");
+    ok(access(bye_main, F_OK) == 0, "atexit of the main interpreter has run");
+    ok(logged("PW0190 polywsgi: child"), "the counters are logged");
+}
+
+int main(void)
+{
+    pw_isolation_e sub =
+        PW_HAVE_OWN_GIL ? PW_ISOLATION_OWN_GIL : PW_ISOLATION_SHARED_GIL;
+    pw_runtime_setup_t setup = {.module_name = "polywsgi",
+                                .module_init = module_init};
+    pw_app_spec_t *one, *two, *three, *failing, *missing, *daemon_app;
+    pw_map_t *map;
+
+    apr_initialize();
+    apr_pool_create(&apool, NULL);
+    if (!mkdtemp(directory)) {
+        return 1;
+    }
+    setup.map = map = new_map(16);
+    one = add_app(map, "one", sub, write_script("counter.py", counter_py));
+    two = add_app(map, "two", sub, one->script);
+    three = add_app(map, "main", PW_ISOLATION_MAIN, one->script);
+    failing = add_app(map, "failing", sub,
+                      write_script("failing.py", failing_py));
+    missing = add_app(map, "missing", PW_ISOLATION_SHARED_GIL,
+                      apr_pstrcat(apool, directory, "/missing.py", NULL));
+    daemon_app = add_app(map, "daemon", sub,
+                         write_script("daemon.py", daemon_py));
+    add_app(map, "hanging", sub, write_script("hanging.py", hanging_py));
+    ok(pw_runtime_start(apool, &setup, &rt) == APR_SUCCESS, "Python starts");
+    test_calls(one, two, three);
+    test_thread_states();
+    test_failed_load(failing);
+    test_missing(missing);
+    test_daemon(daemon_app);
+    test_stop();
+    if (tap_failed) {
+        printf("# %s\n", log_text);
+    }
+    apr_terminate();
+    return tap_done();
+}
