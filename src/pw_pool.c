@@ -28,6 +28,7 @@ struct pw_pool_t {
     pw_cond_t work;
     pw_member_t *members;    /* lock: */
     slot_t *slots;           /* lock: */
+    int fresh;               /* lock: members asked for to replace another */
     int quiesced;            /* lock: */
     int stopping;            /* lock: */
     pw_instant_t drained_by; /* lock: when stopping */
@@ -133,7 +134,8 @@ int pw_pool_retries_fresh(pw_member_t *member, int slot)
     int fresh;
 
     pw_lock_take(&pool->lock);
-    fresh = pool->setup.replaceable && !others_live(member, slot);
+    fresh = pool->fresh < pool->setup.fresh_retries
+            && !others_live(member, slot);
     pw_lock_release(&pool->lock);
     return fresh;
 }
@@ -168,9 +170,11 @@ static void ask_locked(pw_pool_t *pool, int slot)
         else if (m->state > PW_READY) {
             continue;
         }
-        else if (m->slots[slot] == PW_SLOT_FAILED && pool->setup.replaceable
+        else if (m->slots[slot] == PW_SLOT_FAILED
+                 && pool->fresh < pool->setup.fresh_retries
                  && !others_live(m, slot)) {
             m->replace = 1;
+            pool->fresh++;
         }
         else {
             m->slots[slot] = PW_SLOT_WANTED;

@@ -22,7 +22,8 @@
  * FAILURE. A failed slot answers at once, until a retry is due: its delay
  * (1 s, doubled to 60 s) is over, or pw_pool_retry says that its file changed.
  * The retry happens in place where another slot of the member is loaded or
- * loading, or where the pool cannot replace; else a fresh member is asked for.
+ * loading, or where the pool may not replace (any more); else a fresh member is
+ * asked for.
  */
 #ifndef PW_POOL_H
 #define PW_POOL_H
@@ -80,7 +81,8 @@ typedef struct pw_member_t {
 typedef struct pw_pool_setup_t {
     int slots;                 /* applications */
     const unsigned char *lazy; /* by slot: 1 loads on its first request */
-    int replaceable;           /* 0: a failed load is retried in place only */
+    int fresh_retries;         /* so many failed loads are retried in a fresh
+                                * member, later ones in place; 0: all are */
 } pw_pool_setup_t;
 
 /* In cpool, of which it becomes a part; call before other threads run. */

@@ -385,8 +385,9 @@ static void create_pools(pw_runtime_t *rt, apr_pool_t *cpool)
         pw_pool_setup_t setup = {
             .slots = spec->apps->nelts,
             .lazy = lazy,
-            .replaceable = PW_HAVE_END
-                           && spec->isolation != PW_ISOLATION_MAIN,
+            .fresh_retries = spec->isolation == PW_ISOLATION_MAIN
+                                 ? 0
+                                 : PW_FRESH_RETRIES,
         };
 
         for (size_t s = 0; s < slots; s++) {

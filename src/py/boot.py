@@ -49,7 +49,7 @@ def _give_environment_to_children():
         return fork_exec(args, programs, close_fds, pass_fds, cwd, env, *rest)
 
     def system(command):
-        pid = os.posix_spawn("/bin/sh", ["sh", "-c", command], os.environ)
+        pid = os.posix_spawn("/bin/sh", ["sh", "-c", command], os.environ, setsigmask=[])
         return os.waitpid(pid, 0)[1]
 
     _posixsubprocess.fork_exec = fork_exec_with_environment

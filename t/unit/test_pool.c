@@ -87,11 +87,11 @@ static fake_t *new_fake(void)
     return f;
 }
 
-static void new_pool(int replaceable)
+static void new_pool(int fresh_retries)
 {
     static const unsigned char lazy[SLOTS] = {0, 1};
     pw_pool_setup_t setup = {
-        .slots = SLOTS, .lazy = lazy, .replaceable = replaceable};
+        .slots = SLOTS, .lazy = lazy, .fresh_retries = fresh_retries};
 
     fake_count = 0;
     failing = 0;
@@ -166,6 +166,16 @@ static void test_fresh_retry(void)
     ok(fake_count == 2 && m == &fakes[1]->member, "in a fresh member");
     ok(becomes(&fakes[0]->ended, 1), "and the failed one has ended");
     pw_pool_return(m);
+    end_pool();
+
+    new_pool(1);
+    failing = 1;
+    new_fake();
+    for (int i = 0; i < 3; i++) {
+        ok(lease(0, 10000, &m) == PW_LEASE_FAILED, "try %d fails", i + 1);
+        pw_pool_retry(pool, 0);
+    }
+    ok(fake_count == 2, "past the bound of fresh members it is in place");
     end_pool();
 }
 

@@ -295,9 +295,9 @@ static void test_failed_load(const pw_app_spec_t *app)
        "and is logged with its code");
     write_script("failing.py", mended_py);
     value = call(app, 0);
-    ok(value == (PW_HAVE_END ? 100 : 101),
+    ok(value == (PW_FRESH_RETRIES ? 100 : 101),
        "mended, it loads in %s interpreter (%ld)",
-       PW_HAVE_END ? "a fresh" : "the same", value);
+       PW_FRESH_RETRIES ? "a fresh" : "the same", value);
 }
 
 static void test_missing(const pw_app_spec_t *app)
@@ -316,7 +316,7 @@ static void test_daemon(const pw_app_spec_t *app)
     ok(call(app, 0) == -1000 - PW_LEASE_FAILED, "fails after starting a thread");
     write_script("daemon.py", mended_py);
     ok(call(app, 0) == 100, "and is loaded again");
-    if (PW_HAVE_END) {
+    if (PW_FRESH_RETRIES) {
         ok(reaches(&m->instances_ended, failed)
                && pw_metrics_get(m, instances_parked) == 0,
            "the interpreters of failed loads are ended, threads and all");
