@@ -17,11 +17,23 @@ pw_instant_t pw_now(void)
     return (pw_instant_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
+/* A debug build's mutexes know their owner: see pw_lock_assert. */
+#ifdef PW_DEBUG
+#define MUTEX_KIND PTHREAD_MUTEX_ERRORCHECK
+#else
+#define MUTEX_KIND PTHREAD_MUTEX_DEFAULT
+#endif
+
 void pw_lock_init(pw_lock_t *lock)
 {
-    if (pthread_mutex_init(&lock->mutex, NULL) != 0) {
+    pthread_mutexattr_t attr;
+
+    if (pthread_mutexattr_init(&attr) != 0
+        || pthread_mutexattr_settype(&attr, MUTEX_KIND) != 0
+        || pthread_mutex_init(&lock->mutex, &attr) != 0) {
         abort();
     }
+    pthread_mutexattr_destroy(&attr);
 }
 
 void pw_lock_destroy(pw_lock_t *lock)
@@ -41,6 +53,18 @@ void pw_lock_release(pw_lock_t *lock) PW_TSA(no_thread_safety_analysis)
     if (pthread_mutex_unlock(&lock->mutex) != 0) {
         abort();
     }
+}
+
+void pw_lock_assert(pw_lock_t *lock)
+{
+#ifdef PW_DEBUG
+    /* Only its owner is told of a deadlock. */
+    if (pthread_mutex_lock(&lock->mutex) != EDEADLK) {
+        abort();
+    }
+#else
+    (void)lock;
+#endif
 }
 
 void pw_cond_init(pw_cond_t *cond)

@@ -10,6 +10,8 @@
  *   1. pw_runtime.lock   list of instances, one for the child; cold paths only
  *   2. pw_pool.lock      one for each interpreter; never held while attached
  *   3. pw_instance.lock  thread states of one instance
+ * The end of a request waits on a lock of its own (pw_request.c), taken
+ * attached or not: no other is taken while it is held.
  * Creating an interpreter holds pw_runtime.creating, which nests in nothing
  * and in which no other of these is taken.
  */
@@ -49,6 +51,12 @@ void pw_lock_init(pw_lock_t *lock);
 void pw_lock_destroy(pw_lock_t *lock);
 void pw_lock_take(pw_lock_t *lock) PW_ACQUIRE(*lock);
 void pw_lock_release(pw_lock_t *lock) PW_RELEASE(*lock);
+
+/*
+ * First line of every function named *_locked: a build with PW_DEBUG aborts
+ * where the calling thread does not hold the lock, others do nothing.
+ */
+void pw_lock_assert(pw_lock_t *lock) PW_REQUIRES(*lock);
 
 void pw_cond_init(pw_cond_t *cond);
 void pw_cond_destroy(pw_cond_t *cond);

@@ -83,6 +83,9 @@ static PyStatus preinitialize(void)
     PyPreConfig config;
 
     PyPreConfig_InitIsolatedConfig(&config);
+#ifdef PW_SANITIZER
+    config.allocator = PYMEM_ALLOCATOR_MALLOC; /* CPython's hides faults */
+#endif
     config.utf8_mode = 1; /* httpd runs in the C locale */
     return Py_PreInitialize(&config);
 }

@@ -5,7 +5,7 @@
  * failed loads in fresh interpreters, thread states of threads that come and
  * go, daemon threads, and the end of the child.
  */
-#include <apr_file_io.h>
+#include <apr_file_info.h>
 #include <apr_general.h>
 #include <apr_strings.h>
 #include <pthread.h>
@@ -106,6 +106,23 @@ static const char *write_script(const char *name, const char *text)
     fputs(text, file);
     fclose(file);
     return path;
+}
+
+static void remove_directory(void)
+{
+    apr_dir_t *dir;
+    apr_finfo_t entry;
+
+    if (apr_dir_open(&dir, directory, apool) != APR_SUCCESS) {
+        return;
+    }
+    while (apr_dir_read(&entry, APR_FINFO_NAME, dir) == APR_SUCCESS) {
+        if (entry.name[0] != '.') {
+            remove(apr_pstrcat(apool, directory, "/", entry.name, NULL));
+        }
+    }
+    apr_dir_close(dir);
+    rmdir(directory);
 }
 
 static pw_app_spec_t *add_app(pw_map_t *map, const char *name,
@@ -371,6 +388,7 @@ int main(void)
     if (tap_failed) {
         printf("# %s\n", log_text);
     }
+    remove_directory();
     apr_terminate();
     return tap_done();
 }

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * mod_polywsgi: the module's record, its hooks, and the handler. The table of
+ * contents: each room registers what is its own, and the story of a request
+ * goes on in pw_gate_run.
+ *
+ *   parent   pre_config -> check_config (pw_resolve) -> post_config
+ *   child    child_init -> requests -> child_stopping -> end of pchild
+ *   request  pw_mount -> handler -> pw_gate_run
+ */
+#include <httpd.h>
+#include <ap_mpm.h>
+#include <apr_strings.h>
+#include <http_core.h>
+#include <http_request.h>
+#include <mpm_common.h>
+
+#include "config.h"
+#include "pw_advice.h"
+#include "pw_config.h"
+#include "pw_exchange_httpd.h"
+#include "pw_gate.h"
+#include "pw_module.h"
+#include "pw_mount.h"
+#include "pw_pyversion.h"
+#include "pw_resolve.h"
+#include "pw_runtime.h"
+
+#define RETRY_AFTER "5"
+
+/* child: set by child_init, before any request. NULL: Python did not start. */
+static pw_runtime_t *child_runtime;
+
+/* ---- parent ------------------------------------------------------------ */
+
+/* The configuration is read twice at a start; what is said, is said once. */
+static int is_first_pass(void)
+{
+    return ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG;
+}
+
+static int is_config_test(void)
+{
+    return ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST;
+}
+
+static int pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
+{
+    (void)pconf;
+    (void)plog;
+    (void)ptemp;
+    pw_pyversion_pin();
+    return OK;
+}
+
+static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
+                        server_rec *s)
+{
+    int rc = pw_resolve(pconf, s);
+
+    (void)plog;
+    if (rc == OK && is_config_test()) {
+        pw_resolve_warn(s, ptemp);
+    }
+    return rc;
+}
+
+static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
+                       server_rec *s)
+{
+    pw_map_t *map = &pw_config_server(s)->resolved->map;
+    int threads = 0;
+
+    (void)plog;
+    if (ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads) != APR_SUCCESS
+        || threads < 1) {
+        threads = 1;
+    }
+    map->threads = threads;
+    if (!is_first_pass()) {
+        ap_add_version_component(pconf, "mod_polywsgi/" PW_VERSION);
+        pw_resolve_warn(s, ptemp);
+        pw_advice_at_start(s, pw_config_server(s)->resolved);
+    }
+    return OK;
+}
+
+static void test_config(apr_pool_t *pconf, server_rec *s)
+{
+    apr_file_t *out;
+
+    if (ap_exists_config_define("DUMP_POLYWSGI")
+        && apr_file_open_stdout(&out, pconf) == APR_SUCCESS) {
+        pw_resolve_dump(s, pconf, out);
+    }
+}
+
+/* ---- child ------------------------------------------------------------- */
+
+static apr_status_t end_child(void *unused)
+{
+    (void)unused;
+    if (child_runtime) {
+        pw_runtime_stop(child_runtime);
+        child_runtime = NULL;
+    }
+    return APR_SUCCESS;
+}
+
+/* Without an application no child starts a Python. First of all modules, so
+ * that the last cleanup of the child is the runtime's. */
+static void child_init(apr_pool_t *pchild, server_rec *s)
+{
+    const pw_map_t *map = &pw_config_server(s)->resolved->map;
+
+    if (map->interps->nelts > 0
+        && pw_gate_start(pchild, map, &child_runtime) == APR_SUCCESS) {
+        apr_pool_pre_cleanup_register(pchild, NULL, end_child);
+    }
+}
+
+/* prefork calls this inside a signal handler: nothing but a semaphore. */
+static void child_stopping(apr_pool_t *pchild, int graceful)
+{
+    (void)pchild;
+    if (child_runtime) {
+        pw_runtime_stopping(child_runtime, graceful);
+    }
+}
+
+/* ---- request ----------------------------------------------------------- */
+
+/* The application, or NULL after a record: only .htaccess can ask for what
+ * check_config has not seen. */
+static const pw_app_spec_t *find_app(request_rec *r, const pw_mounted_t *m)
+{
+    const pw_dir_conf_t *dir = pw_config_dir(r);
+    const pw_app_spec_t *app;
+
+    app = pw_resolve_app(r->server, m->mount, dir->group, dir->callable,
+                         r->pool);
+    if (!app) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
+                      "PW0310 %s: .htaccess asks for WSGIApplicationGroup %s, "
+                      "WSGICallableObject %s, which the configuration does "
+                      "not give to this mount; %s answered 500. Mend: say it "
+                      "in a <Directory> section",
+                      m->mount->prefix, dir->group ? dir->group : "(unset)",
+                      dir->callable ? dir->callable : "(unset)", r->uri);
+    }
+    return app;
+}
+
+static int answer_unavailable(request_rec *r)
+{
+    apr_table_setn(r->err_headers_out, "Retry-After", RETRY_AFTER);
+    return HTTP_SERVICE_UNAVAILABLE;
+}
+
+static int handler(request_rec *r)
+{
+    const pw_mounted_t *m;
+    const pw_app_spec_t *app;
+    pw_exchange_t *x;
+    int status;
+
+    if (!r->handler || strcmp(r->handler, PW_HANDLER)) {
+        return DECLINED;
+    }
+    m = pw_mount_of(r);
+    if (!m) {
+        return DECLINED;
+    }
+    app = find_app(r, m);
+    if (!app) {
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    if (!child_runtime) {
+        return answer_unavailable(r);
+    }
+    x = pw_exchange_httpd_create(r, m->script_name, m->path_info);
+    status = pw_gate_run(child_runtime, app, x);
+    return status == HTTP_SERVICE_UNAVAILABLE ? answer_unavailable(r) : status;
+}
+
+static void register_hooks(apr_pool_t *pool)
+{
+    (void)pool;
+    ap_hook_pre_config(pre_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_check_config(check_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_test_config(test_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    ap_hook_child_stopping(child_stopping, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_handler(handler, NULL, NULL, APR_HOOK_MIDDLE);
+    pw_mount_register_hooks();
+}
+
+AP_DECLARE_MODULE(polywsgi) = {
+    STANDARD20_MODULE_STUFF, pw_config_create_dir,    pw_config_merge_dir,
+    pw_config_create_server, pw_config_merge_server,  pw_config_commands,
+    register_hooks,          AP_MODULE_FLAG_NONE};

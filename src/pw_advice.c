@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * pw_advice: asks the MPM. Parent process only.
+ */
+#include "pw_advice.h"
+
+#include <httpd.h>
+#include <ap_mpm.h>
+#include <http_log.h>
+
+#include "config.h"
+#include "pw_module.h"
+#include "pw_pyversion.h"
+
+APLOG_USE_MODULE(polywsgi);
+
+/* So many children are quietly accepted: each loads every application. */
+#define FEW_CHILDREN 4
+
+typedef struct mpm_t {
+    int threaded;
+    int children;     /* MaxRequestWorkers / ThreadsPerChild */
+    int server_limit; /* ServerLimit */
+    int threads;      /* ThreadsPerChild */
+    int max_spare;    /* MaxSpareThreads */
+    int requests;     /* MaxConnectionsPerChild */
+} mpm_t;
+
+static int ask(int query)
+{
+    int value = 0;
+
+    return ap_mpm_query(query, &value) == APR_SUCCESS ? value : 0;
+}
+
+static mpm_t ask_mpm(void)
+{
+    mpm_t mpm = {
+        .threaded = ask(AP_MPMQ_IS_THREADED) != AP_MPMQ_NOT_SUPPORTED,
+        .children = ask(AP_MPMQ_MAX_DAEMONS),
+        .server_limit = ask(AP_MPMQ_HARD_LIMIT_DAEMONS),
+        .threads = ask(AP_MPMQ_MAX_THREADS),
+        .max_spare = ask(AP_MPMQ_MAX_SPARE_THREADS),
+        .requests = ask(AP_MPMQ_MAX_REQUESTS_DAEMON),
+    };
+
+    return mpm;
+}
+
+static int count(const pw_map_t *map, pw_isolation_e isolation)
+{
+    int n = 0;
+
+    for (int i = 0; i < map->interps->nelts; i++) {
+        n += APR_ARRAY_IDX(map->interps, i, pw_interp_spec_t *)->isolation
+             == isolation;
+    }
+    return n;
+}
+
+static void say_instances(server_rec *s, const pw_resolved_t *resolved,
+                          const mpm_t *mpm)
+{
+    const pw_map_t *map = &resolved->map;
+    int n = map->interps->nelts;
+
+    ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
+                 "PW0001 mod_polywsgi/%s, Python %s: %d interpreters (%d "
+                 "own-gil, %d shared-gil, %d main) in each of up to %d "
+                 "children: %s%d instances",
+                 PW_VERSION, pw_pyversion(), n,
+                 count(map, PW_ISOLATION_OWN_GIL),
+                 count(map, PW_ISOLATION_SHARED_GIL),
+                 count(map, PW_ISOLATION_MAIN), mpm->children,
+                 resolved->lazy || mpm->children > 1 ? "at most " : "",
+                 n * mpm->children);
+}
+
+static void warn_prefork(server_rec *s)
+{
+    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                 "PW0010 the prefork MPM runs one request in a process, and "
+                 "every process loads every application. Mend: use the event "
+                 "MPM (LoadModule mpm_event_module)");
+}
+
+static void warn_children(server_rec *s, const mpm_t *mpm)
+{
+    if (mpm->children > FEW_CHILDREN) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     "PW0011 the MPM may start %d children, and each loads "
+                     "every application. Mend: few children with many "
+                     "threads, for example ThreadsPerChild %d and "
+                     "MaxRequestWorkers %d (2 children)",
+                     mpm->children, mpm->children * mpm->threads / 2,
+                     mpm->children * mpm->threads);
+    }
+    if (mpm->server_limit * mpm->threads
+        < 2 * mpm->children * mpm->threads) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     "PW0012 ServerLimit %d leaves no room for a graceful "
+                     "restart: new children wait until old ones have "
+                     "finished every request. Mend: ServerLimit %d",
+                     mpm->server_limit, 2 * mpm->children);
+    }
+}
+
+static void warn_respawns(server_rec *s, const mpm_t *mpm)
+{
+    int workers = mpm->children * mpm->threads;
+
+    if (mpm->requests > 0) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     "PW0013 MaxConnectionsPerChild %d ends children again "
+                     "and again, and each new one loads every application. "
+                     "Mend: MaxConnectionsPerChild 0",
+                     mpm->requests);
+    }
+    if (mpm->children > 1 && mpm->max_spare > 0 && mpm->max_spare < workers) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     "PW0014 MaxSpareThreads %d ends idle children, and "
+                     "each new one loads every application. Mend: "
+                     "MaxSpareThreads %d (= MaxRequestWorkers)",
+                     mpm->max_spare, workers);
+    }
+}
+
+void pw_advice_at_start(server_rec *s, const pw_resolved_t *resolved)
+{
+    mpm_t mpm = ask_mpm();
+
+    if (resolved->map.interps->nelts == 0) {
+        return;
+    }
+    say_instances(s, resolved, &mpm);
+    if (!mpm.threaded) {
+        warn_prefork(s);
+        return;
+    }
+    warn_children(s, &mpm);
+    warn_respawns(s, &mpm);
+}

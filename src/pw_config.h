@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * pw_config: the directives, and what they leave behind: one pw_server_conf_t
+ * for each server, one pw_dir_conf_t for each section. Written while httpd
+ * reads its configuration, in one thread; pw_resolve makes the map of it.
+ */
+#ifndef PW_CONFIG_H
+#define PW_CONFIG_H
+
+#include <httpd.h>
+#include <http_config.h>
+
+#include "pw_spec.h"
+
+/* Where a directive stands, for messages of check_config. */
+typedef struct pw_place_t {
+    const char *file; /* NULL where httpd does not say */
+    int line;
+} pw_place_t;
+
+/* WSGIScriptAlias or WSGIApplication. */
+typedef struct pw_mount_t {
+    const char *prefix;   /* as written: "/shop" */
+    const char *script;   /* absolute, or NULL */
+    const char *module;   /* or NULL */
+    const char *callable; /* option callable-object=, or NULL */
+    const char *group;    /* option application-group= or interpreter= */
+    int demand;           /* interpreter=: a block must define it */
+    pw_place_t place;
+    server_rec *server; /* where it stands */
+    /* set by pw_resolve: */
+    pw_app_spec_t *app; /* without sections' WSGIApplicationGroup */
+} pw_mount_t;
+
+/* What may be said of an interpreter: in its block, or for all of them. */
+typedef struct pw_tuning_t {
+    const char *home;
+    const char *path;
+    apr_table_t *env; /* NULL: nothing said */
+    pw_isolation_e isolation;
+    apr_interval_time_t startup_timeout; /* -1: not set */
+    pw_place_t home_place;
+    pw_place_t isolation_place;
+} pw_tuning_t;
+
+/* <WSGIInterpreter NAME> */
+typedef struct pw_block_t {
+    const char *name;
+    pw_place_t place;
+    pw_tuning_t tuning;
+} pw_block_t;
+
+/* WSGIApplicationGroup or WSGICallableObject of a section: check_config must
+ * know every pairing that a request may ask for. */
+typedef struct pw_section_t {
+    server_rec *server;
+    const char *path; /* of the section; NULL: any */
+    int location;     /* a URL, not a directory */
+    int pattern;      /* regex or wildcard: may match anything */
+    const char *group;
+    const char *callable;
+    pw_place_t place;
+} pw_section_t;
+
+typedef struct pw_server_conf_t {
+    apr_array_header_t *mounts; /* of pw_mount_t *; after the merge: a virtual
+                                 * host's first, then the main server's */
+    const char *group;
+    const char *callable;
+    pw_place_t group_place;
+    /* main server only: */
+    pw_tuning_t tuning;                   /* defaults of every interpreter */
+    apr_interval_time_t shutdown_timeout; /* -1: not set */
+    apr_array_header_t *blocks;           /* of pw_block_t * */
+    apr_array_header_t *sections;         /* of pw_section_t * */
+    struct pw_resolved_t *resolved;       /* set by pw_resolve */
+} pw_server_conf_t;
+
+typedef struct pw_dir_conf_t {
+    const char *group;
+    const char *callable;
+    pw_block_t *block; /* inside <WSGIInterpreter>: the block */
+} pw_dir_conf_t;
+
+extern const command_rec pw_config_commands[];
+
+void *pw_config_create_server(apr_pool_t *pool, server_rec *s);
+void *pw_config_merge_server(apr_pool_t *pool, void *base, void *add);
+void *pw_config_create_dir(apr_pool_t *pool, char *path);
+void *pw_config_merge_dir(apr_pool_t *pool, void *base, void *add);
+
+/* The module's configuration of a server, a section's of a request. */
+pw_server_conf_t *pw_config_server(const server_rec *s);
+pw_dir_conf_t *pw_config_dir(const request_rec *r);
+
+#endif

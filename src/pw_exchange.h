@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * pw_exchange: the port between the GATEWAY and a server: one HTTP request and
+ * its response, as five functions. httpd's request_rec is one implementation
+ * (pw_exchange_httpd), memory another (unit tests, fuzzing, benchmarks), and
+ * the process runner will be a third.
+ *
+ * All functions are called on the request's own thread, or on a thread of the
+ * application while the request's thread waits for it; never two at once.
+ * read_body and pass may block and are called DETACHED from the interpreter;
+ * the others never block and may be called attached.
+ */
+#ifndef PW_EXCHANGE_H
+#define PW_EXCHANGE_H
+
+#include <apr_buckets.h>
+#include <apr_pools.h>
+#include <apr_tables.h>
+
+#include "pw_log.h"
+
+typedef struct pw_exchange_t pw_exchange_t;
+
+/*
+ * Called by `variables` once for every CGI variable: name and value are
+ * NUL-terminated bytes that live as long as the request (latin-1 tunnelled
+ * into str by the GATEWAY). Returns 0 to go on, -1 to stop.
+ */
+typedef int pw_emit_fn(void *baton, const char *name, const char *value);
+
+typedef struct pw_exchange_ops_t {
+    /* Emits every CGI/1.1 variable of the request, HTTP_* included, once each,
+     * but no wsgi.* key. 0, or -1 as soon as emit returned it. */
+    int (*variables)(pw_exchange_t *x, pw_emit_fn *emit, void *baton);
+
+    /* DETACHED. Reads at most *len body bytes, de-chunked, into buf and sets
+     * *len; 0 is the end of the body (also on later calls). Blocks until
+     * there is at least one byte. Any other status than APR_SUCCESS: the
+     * client went away, timed out (APR_TIMEUP) or sent a bad body; or
+     * APR_ENOSPC: over LimitRequestBody. */
+    apr_status_t (*read_body)(pw_exchange_t *x, char *buf, apr_size_t *len);
+
+    /* Starts the response: status 200 to 599, reason phrase as the application
+     * gave it ("200 Fine"), headers in their order (name, value; already
+     * validated, no hop-by-hop header). content_length -1: not known. Sends
+     * nothing yet. 0, or -1 if the response has begun already. */
+    int (*begin)(pw_exchange_t *x, int status, const char *status_line,
+                 const apr_array_header_t *headers /* of pw_header_t */,
+                 apr_off_t content_length);
+
+    /* DETACHED. Passes buckets on and empties the brigade. Data in transient
+     * buckets is only read or copied until it returns. Not APR_SUCCESS: the
+     * client is gone, produce no more. */
+    apr_status_t (*pass)(pw_exchange_t *x, apr_bucket_brigade *bb);
+
+    /* DETACHED. Makes an already begun response visibly incomplete to the
+     * client: DESIGN's error bucket, connection closed. Call once, instead of
+     * the EOS bucket. */
+    void (*abort)(pw_exchange_t *x);
+} pw_exchange_ops_t;
+
+typedef struct pw_header_t {
+    const char *name;  /* latin-1 bytes, exchange->pool */
+    const char *value; /* latin-1 bytes, exchange->pool */
+} pw_header_t;
+
+struct pw_exchange_t {
+    const pw_exchange_ops_t *ops;
+    apr_pool_t *pool; /* the request's; only its own thread allocates */
+    apr_bucket_alloc_t *buckets;
+    pw_log_t log;         /* the request's log, with its id */
+    const char *method;   /* "GET" */
+    const char *uri;      /* path without query, for log lines */
+    const char *scheme;   /* "http" or "https": wsgi.url_scheme */
+    int head;             /* 1: HEAD, no body is sent */
+    int has_body;         /* 0: read_body would give the end at once */
+    int input_terminated; /* 1: read_body ends by itself (always, in httpd) */
+    int multithread;      /* wsgi.multithread */
+    int multiprocess;     /* wsgi.multiprocess */
+    void *owner;          /* the implementation's own */
+};
+
+#endif

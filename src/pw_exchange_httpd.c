@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * pw_exchange_httpd: CGI variables, request body, response and abort over a
+ * request_rec. On the request's own thread, or on one of the application while
+ * that waits (pw_exchange.h).
+ */
+#include "pw_exchange_httpd.h"
+
+#include <apr_lib.h>
+#include <apr_strings.h>
+#include <httpd.h>
+#include <http_core.h>
+#include <http_log.h>
+#include <http_protocol.h>
+#include <http_request.h>
+#include <mpm_common.h>
+#include <ap_mpm.h>
+#include <util_filter.h>
+#include <util_script.h>
+
+#include "pw_module.h"
+
+APLOG_USE_MODULE(polywsgi);
+
+/* The implementation's own part, behind pw_exchange_t.owner. */
+typedef struct owner_t {
+    request_rec *r;
+    const char *script_name;
+    const char *path_info;
+    apr_bucket_brigade *in; /* what is read, but not taken yet; or NULL */
+    int body_ended;
+    int begun;
+} owner_t;
+
+static owner_t *owner_of(const pw_exchange_t *x)
+{
+    return x->owner;
+}
+
+/* ---- logs -------------------------------------------------------------- */
+
+/* PW_LOG_* are httpd's APLOG_* levels. */
+static void log_to_server(void *where, pw_log_level_e level, const char *line)
+{
+    ap_log_error(APLOG_MARK, (int)level, 0, (server_rec *)where, "%s", line);
+}
+
+static void log_to_request(void *where, pw_log_level_e level, const char *line)
+{
+    ap_log_rerror(APLOG_MARK, (int)level, 0, (request_rec *)where, "%s", line);
+}
+
+pw_log_t pw_exchange_httpd_server_log(const server_rec *s)
+{
+    pw_log_t log = {.write = log_to_server, .where = (void *)s};
+
+    return log;
+}
+
+/* ---- variables --------------------------------------------------------- */
+
+/* Collects into a table whose keys are unique; the later one wins. */
+static void add(apr_table_t *vars, const char *name, const char *value)
+{
+    if (value) {
+        apr_table_setn(vars, name, value);
+    }
+}
+
+static const char *port_text(apr_pool_t *rpool, apr_port_t port)
+{
+    return apr_itoa(rpool, (int)port);
+}
+
+/* "HTTP_ACCEPT" for "Accept"; NULL for a name with another character than
+ * letter, digit and dash: "X_Y" and "X-Y" would be one variable. */
+static const char *header_variable(apr_pool_t *rpool, const char *name)
+{
+    size_t len = strlen(name);
+    char *variable = apr_palloc(rpool, len + 6);
+
+    memcpy(variable, "HTTP_", 5);
+    for (size_t i = 0; i <= len; i++) {
+        char c = name[i];
+
+        if (c && c != '-' && !apr_isalnum(c)) {
+            return NULL;
+        }
+        variable[5 + i] = (char)(c == '-' ? '_' : apr_toupper(c));
+    }
+    return variable;
+}
+
+/* The credentials are the application's business only where httpd does not
+ * check them itself. */
+static int passes_on(request_rec *r, const char *name)
+{
+    if (!ap_cstr_casecmp(name, "Authorization")
+        || !ap_cstr_casecmp(name, "Proxy-Authorization")) {
+        return ap_auth_type(r) == NULL;
+    }
+    return ap_cstr_casecmp(name, "Proxy") != 0; /* httpoxy */
+}
+
+static void add_header(request_rec *r, apr_table_t *vars,
+                       const apr_table_entry_t *header)
+{
+    const char *variable;
+
+    if (!ap_cstr_casecmp(header->key, "Content-Type")) {
+        add(vars, "CONTENT_TYPE", header->val);
+    }
+    else if (!ap_cstr_casecmp(header->key, "Content-Length")) {
+        add(vars, "CONTENT_LENGTH", header->val);
+    }
+    else if (passes_on(r, header->key)) {
+        variable = header_variable(r->pool, header->key);
+        if (variable) {
+            add(vars, variable, header->val);
+        }
+    }
+}
+
+static void add_headers(request_rec *r, apr_table_t *vars)
+{
+    const apr_array_header_t *headers = apr_table_elts(r->headers_in);
+
+    for (int i = 0; i < headers->nelts; i++) {
+        const apr_table_entry_t *h =
+            &APR_ARRAY_IDX(headers, i, apr_table_entry_t);
+
+        if (h->key) {
+            add_header(r, vars, h);
+        }
+    }
+}
+
+static void add_server(request_rec *r, apr_table_t *vars)
+{
+    add(vars, "GATEWAY_INTERFACE", "CGI/1.1");
+    add(vars, "SERVER_SOFTWARE", ap_get_server_banner());
+    add(vars, "SERVER_SIGNATURE", ap_psignature("", r));
+    add(vars, "SERVER_NAME",
+        ap_escape_html(r->pool, ap_get_server_name_for_url(r)));
+    add(vars, "SERVER_ADDR", r->connection->local_ip);
+    add(vars, "SERVER_PORT", port_text(r->pool, ap_get_server_port(r)));
+    add(vars, "SERVER_ADMIN", r->server->server_admin);
+    add(vars, "DOCUMENT_ROOT", ap_document_root(r));
+    add(vars, "CONTEXT_PREFIX", ap_context_prefix(r));
+    add(vars, "CONTEXT_DOCUMENT_ROOT", ap_context_document_root(r));
+}
+
+static void add_client(request_rec *r, apr_table_t *vars)
+{
+    add(vars, "REMOTE_ADDR", r->useragent_ip);
+    add(vars, "REMOTE_PORT",
+        port_text(r->pool, r->useragent_addr->port));
+    add(vars, "REMOTE_HOST",
+        ap_get_useragent_host(r, REMOTE_HOST, NULL));
+    add(vars, "REMOTE_USER", r->user);
+    add(vars, "AUTH_TYPE", r->user ? r->ap_auth_type : NULL);
+}
+
+/* As ap_add_cgi_vars has it: what the client asked for first, before internal
+ * redirects. */
+static const char *original_uri(const request_rec *r)
+{
+    while (r->prev) {
+        r = r->prev;
+    }
+    if (r->main && !r->unparsed_uri) {
+        return r->uri;
+    }
+    return r->unparsed_uri ? r->unparsed_uri : r->uri;
+}
+
+static void add_request(request_rec *r, const owner_t *o, apr_table_t *vars)
+{
+    add(vars, "REQUEST_SCHEME", ap_http_scheme(r));
+    add(vars, "REQUEST_METHOD", r->method);
+    add(vars, "REQUEST_URI", original_uri(r));
+    add(vars, "QUERY_STRING", r->args ? r->args : "");
+    add(vars, "SERVER_PROTOCOL", r->protocol);
+    add(vars, "SCRIPT_NAME", o->script_name);
+    add(vars, "PATH_INFO", o->path_info);
+    add(vars, "SCRIPT_FILENAME", r->filename);
+    if (r->prev) {
+        add(vars, "REDIRECT_URL", r->prev->uri);
+        add(vars, "REDIRECT_QUERY_STRING", r->prev->args);
+    }
+}
+
+/* SetEnv, mod_ssl, mod_rewrite and the REDIRECT_* of internal redirects. */
+static void add_subprocess_env(const request_rec *r, apr_table_t *vars)
+{
+    const apr_array_header_t *env = apr_table_elts(r->subprocess_env);
+
+    for (int i = 0; i < env->nelts; i++) {
+        const apr_table_entry_t *e = &APR_ARRAY_IDX(env, i, apr_table_entry_t);
+
+        if (e->key && *e->key) {
+            add(vars, e->key, e->val ? e->val : "");
+        }
+    }
+}
+
+static int exchange_variables(pw_exchange_t *x, pw_emit_fn *emit, void *baton)
+{
+    owner_t *o = owner_of(x);
+    request_rec *r = o->r;
+    apr_table_t *vars = apr_table_make(r->pool, 64);
+    const apr_array_header_t *list;
+
+    add_server(r, vars);
+    add_client(r, vars);
+    add_headers(r, vars);
+    add_request(r, o, vars);
+    add_subprocess_env(r, vars);
+    list = apr_table_elts(vars);
+    for (int i = 0; i < list->nelts; i++) {
+        const apr_table_entry_t *e = &APR_ARRAY_IDX(list, i, apr_table_entry_t);
+
+        if (emit(baton, e->key, e->val) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* ---- request body ------------------------------------------------------ */
+
+/* Not an APR status, and not to be taken for one. */
+static apr_status_t read_status(apr_status_t rv)
+{
+    return rv == AP_FILTER_ERROR ? APR_EGENERAL : rv;
+}
+
+/* Reads the next brigade where the last one is used up. */
+static apr_status_t fill(owner_t *o)
+{
+    request_rec *r = o->r;
+    apr_status_t rv;
+
+    if (!o->in) {
+        o->in = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    }
+    rv = ap_get_brigade(r->input_filters, o->in, AP_MODE_READBYTES,
+                        APR_BLOCK_READ, HUGE_STRING_LEN);
+    if (rv == APR_SUCCESS && APR_BRIGADE_EMPTY(o->in)) {
+        rv = APR_EOF;
+    }
+    return rv;
+}
+
+/* Takes from the first bucket: *len is 0 for one that holds no data. */
+static apr_status_t take_bucket(owner_t *o, char *buf, apr_size_t *len)
+{
+    apr_bucket *b = APR_BRIGADE_FIRST(o->in);
+    const char *data;
+    apr_size_t have, want = *len;
+    apr_status_t rv = APR_SUCCESS;
+
+    *len = 0;
+    if (APR_BUCKET_IS_EOS(b)) {
+        o->body_ended = 1;
+    }
+    else if (!APR_BUCKET_IS_METADATA(b)) {
+        rv = apr_bucket_read(b, &data, &have, APR_BLOCK_READ);
+        if (rv == APR_SUCCESS && have > 0) {
+            *len = have < want ? have : want;
+            memcpy(buf, data, *len);
+            if (*len < have) {
+                apr_bucket_split(b, *len);
+            }
+        }
+    }
+    apr_bucket_delete(b);
+    return rv;
+}
+
+static apr_status_t exchange_read_body(pw_exchange_t *x, char *buf,
+                                       apr_size_t *len)
+{
+    owner_t *o = owner_of(x);
+    apr_size_t want = *len;
+    apr_status_t rv = APR_SUCCESS;
+
+    *len = 0;
+    while (rv == APR_SUCCESS && *len == 0 && !o->body_ended && want > 0) {
+        if (!o->in || APR_BRIGADE_EMPTY(o->in)) {
+            rv = fill(o);
+        }
+        if (rv == APR_SUCCESS) {
+            *len = want;
+            rv = take_bucket(o, buf, len);
+        }
+    }
+    return read_status(rv);
+}
+
+/* ---- response ---------------------------------------------------------- */
+
+static int exchange_begin(pw_exchange_t *x, int status, const char *status_line,
+                          const apr_array_header_t *headers,
+                          apr_off_t content_length)
+{
+    owner_t *o = owner_of(x);
+    request_rec *r = o->r;
+
+    if (o->begun) {
+        return -1;
+    }
+    o->begun = 1;
+    r->status = status;
+    r->status_line = status_line;
+    for (int i = 0; i < headers->nelts; i++) {
+        const pw_header_t *h = &APR_ARRAY_IDX(headers, i, pw_header_t);
+
+        if (!ap_cstr_casecmp(h->name, "Content-Type")) {
+            ap_set_content_type(r, h->value);
+        }
+        else {
+            apr_table_addn(r->headers_out, h->name, h->value);
+        }
+    }
+    if (content_length >= 0) {
+        ap_set_content_length(r, content_length);
+    }
+    return 0;
+}
+
+static apr_status_t exchange_pass(pw_exchange_t *x, apr_bucket_brigade *bb)
+{
+    request_rec *r = owner_of(x)->r;
+    apr_status_t rv = ap_pass_brigade(r->output_filters, bb);
+
+    apr_brigade_cleanup(bb);
+    if (rv == APR_SUCCESS && r->connection->aborted) {
+        rv = APR_ECONNABORTED;
+    }
+    return rv;
+}
+
+/* httpd's own way to say "incomplete": no last chunk, connection closed; over
+ * HTTP/2 the stream is reset. */
+static void exchange_abort(pw_exchange_t *x)
+{
+    request_rec *r = owner_of(x)->r;
+    apr_bucket_alloc_t *alloc = r->connection->bucket_alloc;
+    apr_bucket_brigade *bb = apr_brigade_create(r->pool, alloc);
+
+    r->connection->keepalive = AP_CONN_CLOSE;
+    APR_BRIGADE_INSERT_TAIL(
+        bb, ap_bucket_error_create(HTTP_BAD_GATEWAY, NULL, r->pool, alloc));
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(alloc));
+    ap_pass_brigade(r->output_filters, bb);
+    apr_brigade_cleanup(bb);
+}
+
+static const pw_exchange_ops_t exchange_ops = {
+    .variables = exchange_variables,
+    .read_body = exchange_read_body,
+    .begin = exchange_begin,
+    .pass = exchange_pass,
+    .abort = exchange_abort,
+};
+
+static int mpm_says(int query)
+{
+    int value = 0;
+
+    return ap_mpm_query(query, &value) == APR_SUCCESS ? value : 0;
+}
+
+static int is_https(const request_rec *r)
+{
+    const char *https = apr_table_get(r->subprocess_env, "HTTPS");
+
+    return !strcmp(ap_http_scheme(r), "https")
+           || (https && (!ap_cstr_casecmp(https, "on") || !strcmp(https, "1")));
+}
+
+pw_exchange_t *pw_exchange_httpd_create(request_rec *r, const char *script_name,
+                                        const char *path_info)
+{
+    pw_exchange_t *x = apr_pcalloc(r->pool, sizeof(*x));
+    owner_t *o = apr_pcalloc(r->pool, sizeof(*o));
+
+    o->r = r;
+    o->script_name = script_name;
+    o->path_info = path_info;
+    x->ops = &exchange_ops;
+    x->owner = o;
+    x->pool = r->pool;
+    x->buckets = r->connection->bucket_alloc;
+    x->log.write = log_to_request;
+    x->log.where = r;
+    x->method = r->method;
+    x->uri = r->uri;
+    x->scheme = is_https(r) ? "https" : "http";
+    x->head = r->header_only;
+    x->has_body = !r->main; /* a subrequest reads none; else httpd knows */
+    x->input_terminated = 1;
+    x->multithread = mpm_says(AP_MPMQ_IS_THREADED) != AP_MPMQ_NOT_SUPPORTED;
+    x->multiprocess = mpm_says(AP_MPMQ_MAX_DAEMONS) > 1;
+    return x;
+}

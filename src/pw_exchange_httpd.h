@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * pw_exchange_httpd: the port pw_exchange over httpd's request_rec, and httpd's
+ * error log as a pw_log_t.
+ */
+#ifndef PW_EXCHANGE_HTTPD_H
+#define PW_EXCHANGE_HTTPD_H
+
+#include <httpd.h>
+
+#include "pw_exchange.h"
+
+/* The ErrorLog of a server or virtual host, as long as its server_rec. */
+pw_log_t pw_exchange_httpd_server_log(const server_rec *s);
+
+/* An exchange for the request, in its pool. script_name and path_info as they
+ * go into environ. Worker thread. */
+pw_exchange_t *pw_exchange_httpd_create(request_rec *r, const char *script_name,
+                                        const char *path_info);
+
+#endif

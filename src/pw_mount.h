@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * pw_mount: from the URL of a request to its mount: the translate_name and
+ * map_to_storage hooks. Worker threads.
+ */
+#ifndef PW_MOUNT_H
+#define PW_MOUNT_H
+
+#include "pw_config.h"
+
+#define PW_HANDLER "wsgi-script"
+
+/* Of a request that is ours; in its request_config. */
+typedef struct pw_mounted_t {
+    const pw_mount_t *mount;
+    const char *script_name; /* SCRIPT_NAME: "" for a mount at "/" */
+    const char *path_info;   /* PATH_INFO: "" or "/..." */
+    int closed;              /* a directory above the script is closed */
+} pw_mounted_t;
+
+/* NULL: the request is not ours. */
+pw_mounted_t *pw_mount_of(const request_rec *r);
+
+/* Registers both hooks. */
+void pw_mount_register_hooks(void);
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * pw_pyversion: what the FRONT has to know of the linked Python, without
+ * Python.h and without starting it. Any thread, any process.
+ */
+#ifndef PW_PYVERSION_H
+#define PW_PYVERSION_H
+
+/* "3.14.8": of the library that is loaded. Constant, never NULL. */
+const char *pw_pyversion(void);
+
+/* "3.14": what the module was compiled for. */
+const char *pw_pyversion_minor(void);
+
+/* 1 where an interpreter may own its GIL. */
+int pw_pyversion_own_gil(void);
+
+/* Keeps libpython in memory when httpd unloads its modules at a restart: it
+ * cannot be initialised again after dlclose (mod_wsgi's issue 936). */
+void pw_pyversion_pin(void);
+
+#endif

@@ -1,0 +1,623 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * pw_resolve: names become interpreters, mounts become applications, and what
+ * contradicts itself becomes a message with its mend.
+ */
+#include "pw_resolve.h"
+
+#include <apr_strings.h>
+#include <httpd.h>
+#include <http_core.h>
+
+#include "pw_exchange_httpd.h"
+#include "pw_module.h"
+#include "pw_pyversion.h"
+
+APLOG_USE_MODULE(polywsgi);
+
+#define STARTUP_TIMEOUT (60 * APR_USEC_PER_SEC)
+#define SHUTDOWN_TIMEOUT (5 * APR_USEC_PER_SEC)
+#define CALLABLE "application"
+
+/* The work in hand: everything that the steps share. */
+typedef struct resolving_t {
+    apr_pool_t *pool;
+    server_rec *main_server;
+    pw_server_conf_t *conf; /* the main server's */
+    pw_resolved_t *out;
+    int errors;
+} resolving_t;
+
+static void complain(resolving_t *rs, const pw_place_t *place, const char *fmt,
+                     ...) __attribute__((format(printf, 3, 4)));
+
+static void complain(resolving_t *rs, const pw_place_t *place, const char *fmt,
+                     ...)
+{
+    va_list args;
+    const char *text;
+
+    va_start(args, fmt);
+    text = apr_pvsprintf(rs->pool, fmt, args);
+    va_end(args);
+    if (place && place->file) {
+        text = apr_psprintf(rs->pool, "%s (%s line %d)", text, place->file,
+                            place->line);
+    }
+    ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_CRIT, 0, rs->main_server,
+                 "%s", text);
+    rs->errors++;
+}
+
+/* ---- names ------------------------------------------------------------- */
+
+/* The configured name, never that of a Host header; http and https share. */
+static const char *server_key(apr_pool_t *pool, const server_rec *s)
+{
+    char *name = apr_pstrdup(pool, s->server_hostname ? s->server_hostname
+                                                      : "localhost");
+    apr_port_t port = s->port;
+
+    ap_str_tolower(name);
+    if (port == 0 && s->addrs && s->is_virtual) {
+        port = s->addrs->host_port;
+    }
+    if (port == 0 || port == 80 || port == 443) {
+        return name;
+    }
+    return apr_psprintf(pool, "%s:%u", name, (unsigned)port);
+}
+
+/* What a mount is called in log lines, and its %{RESOURCE}. */
+static const char *mount_key(apr_pool_t *pool, const server_rec *s,
+                             const pw_mount_t *mount, const char *between)
+{
+    return apr_pstrcat(pool, server_key(pool, s), between, mount->prefix, NULL);
+}
+
+static const char *group_name(const pw_resolved_t *out, const server_rec *s,
+                              const pw_mount_t *mount, const char *group,
+                              apr_pool_t *pool)
+{
+    if (!group || !strcmp(group, "%{RESOURCE}")) {
+        return mount_key(pool, s, mount, "|");
+    }
+    if (!strcmp(group, "%{SERVER}")) {
+        return server_key(pool, s);
+    }
+    return strcmp(group, "%{GLOBAL}") ? group : out->main_name;
+}
+
+static const char *app_key(apr_pool_t *pool, const char *interp,
+                           const pw_mount_t *mount, const char *callable)
+{
+    return apr_pstrcat(pool, interp, "\n", mount->script ? "s:" : "m:",
+                       mount->script ? mount->script : mount->module, "\n",
+                       callable, NULL);
+}
+
+/* ---- interpreters ------------------------------------------------------ */
+
+static const pw_block_t *block_named(const pw_server_conf_t *conf,
+                                     const char *name)
+{
+    for (int i = 0; i < conf->blocks->nelts; i++) {
+        const pw_block_t *block = APR_ARRAY_IDX(conf->blocks, i, pw_block_t *);
+
+        if (!strcmp(block->name, name)) {
+            return block;
+        }
+    }
+    return NULL;
+}
+
+static pw_isolation_e isolation_of(resolving_t *rs, const char *name,
+                                   const pw_tuning_t *own)
+{
+    const pw_tuning_t *server = &rs->conf->tuning;
+    const pw_tuning_t *said = own && own->isolation ? own : server;
+
+    if (!strcmp(name, rs->out->main_name)) {
+        return PW_ISOLATION_MAIN;
+    }
+    if (said->isolation == PW_ISOLATION_OWN_GIL && !pw_pyversion_own_gil()) {
+        complain(rs, &said->isolation_place,
+                 "PW0003 WSGIIsolation own-gil: Python %s cannot give an "
+                 "interpreter its own GIL. Mend: shared-gil, or a Python from "
+                 "3.13 (better 3.14)",
+                 pw_pyversion());
+    }
+    if (said->isolation != PW_ISOLATION_UNSET) {
+        return said->isolation;
+    }
+    return pw_pyversion_own_gil() ? PW_ISOLATION_OWN_GIL
+                                  : PW_ISOLATION_SHARED_GIL;
+}
+
+static apr_table_t *env_of(resolving_t *rs, const pw_tuning_t *own)
+{
+    apr_table_t *env = apr_table_make(rs->pool, 4);
+
+    if (rs->conf->tuning.env) {
+        apr_table_overlap(env, rs->conf->tuning.env, APR_OVERLAP_TABLES_SET);
+    }
+    if (own && own->env) {
+        apr_table_overlap(env, own->env, APR_OVERLAP_TABLES_SET);
+    }
+    return env;
+}
+
+/* Is it a virtual environment? Then its Python's version in *version. */
+static int read_venv(apr_pool_t *pool, const char *home, const char **version)
+{
+    ap_configfile_t *file;
+    char line[1024];
+    int venv = 0;
+
+    *version = NULL;
+    if (ap_pcfg_openfile(&file, pool, apr_pstrcat(pool, home, "/pyvenv.cfg",
+                                                  NULL))
+        != APR_SUCCESS) {
+        return 0;
+    }
+    venv = 1;
+    while (ap_cfg_getline(line, sizeof(line), file) == APR_SUCCESS) {
+        const char *at = line + strspn(line, " \t");
+
+        if (!strncmp(at, "version", 7) && ap_strchr_c(at, '=')) {
+            at = ap_strchr_c(at, '=') + 1;
+            *version = apr_pstrdup(pool, at + strspn(at, " \t"));
+        }
+    }
+    ap_cfg_closefile(file);
+    return venv;
+}
+
+static int same_minor(const char *version)
+{
+    const char *linked = pw_pyversion_minor();
+    size_t len = strlen(linked);
+
+    return !strncmp(version, linked, len)
+           && (version[len] == '.' || version[len] == '\0');
+}
+
+/* The home as an interpreter's virtual environment, or NULL: then it is not
+ * there yet, or (at server level) a prefix, in map.python_home. */
+static const char *check_home(resolving_t *rs, const pw_tuning_t *t, int block)
+{
+    const char *version;
+
+    if (!t->home) {
+        return NULL;
+    }
+    if (read_venv(rs->pool, t->home, &version)) {
+        if (version && !same_minor(version)) {
+            complain(rs, &t->home_place,
+                     "PW0004 WSGIPythonHome %s: a virtual environment of "
+                     "Python %s, but the module is linked with %s. Mend: make "
+                     "one with python%s -m venv, or build the module for the "
+                     "other Python",
+                     t->home, version, pw_pyversion(), pw_pyversion_minor());
+        }
+        return t->home;
+    }
+    if (block && ap_is_directory(rs->pool, t->home)) {
+        complain(rs, &t->home_place,
+                 "PW0005 WSGIPythonHome %s: no virtual environment (it has no "
+                 "pyvenv.cfg). Mend: python%s -m venv %s; a prefix can only "
+                 "be said at server level",
+                 t->home, pw_pyversion_minor(), t->home);
+    }
+    if (!block) {
+        rs->out->map.python_home = t->home;
+        return NULL;
+    }
+    return t->home;
+}
+
+static pw_interp_spec_t *new_interp(resolving_t *rs, const char *name)
+{
+    const pw_block_t *block = block_named(rs->conf, name);
+    const pw_tuning_t *own = block ? &block->tuning : NULL;
+    const pw_tuning_t *server = &rs->conf->tuning;
+    pw_interp_spec_t *spec = apr_pcalloc(rs->pool, sizeof(*spec));
+    apr_interval_time_t timeout = server->startup_timeout;
+
+    if (own && own->startup_timeout >= 0) {
+        timeout = own->startup_timeout;
+    }
+    spec->name = name;
+    spec->index = rs->out->map.interps->nelts;
+    spec->isolation = isolation_of(rs, name, own);
+    spec->home = own && own->home ? check_home(rs, own, 1)
+                                  : check_home(rs, server, 0);
+    spec->path = own && own->path ? own->path : server->path;
+    spec->env = env_of(rs, own);
+    spec->startup_timeout = timeout >= 0 ? timeout : STARTUP_TIMEOUT;
+    spec->apps = apr_array_make(rs->pool, 2, sizeof(pw_app_spec_t *));
+    spec->log = rs->out->map.log;
+    APR_ARRAY_PUSH(rs->out->map.interps, pw_interp_spec_t *) = spec;
+    apr_hash_set(rs->out->interps, name, APR_HASH_KEY_STRING, spec);
+    return spec;
+}
+
+static pw_interp_spec_t *interp_named(resolving_t *rs, const char *name)
+{
+    pw_interp_spec_t *spec;
+
+    spec = apr_hash_get(rs->out->interps, name, APR_HASH_KEY_STRING);
+    return spec ? spec : new_interp(rs, name);
+}
+
+/* The block that says WSGIIsolation main is %{GLOBAL}; a second is an error. */
+static void find_main(resolving_t *rs)
+{
+    const pw_block_t *main_block = NULL;
+
+    rs->out->main_name = "%{GLOBAL}";
+    for (int i = 0; i < rs->conf->blocks->nelts; i++) {
+        const pw_block_t *b = APR_ARRAY_IDX(rs->conf->blocks, i, pw_block_t *);
+
+        if (b->tuning.isolation != PW_ISOLATION_MAIN) {
+            continue;
+        }
+        if (main_block) {
+            complain(rs, &b->tuning.isolation_place,
+                     "PW0006 <WSGIInterpreter %s>: WSGIIsolation main, as in "
+                     "<WSGIInterpreter %s>; a process has one main "
+                     "interpreter. Mend: let both use one block",
+                     b->name, main_block->name);
+        }
+        main_block = b;
+        rs->out->main_name = b->name;
+    }
+}
+
+/* ---- applications ------------------------------------------------------ */
+
+static pw_app_spec_t *app_for(resolving_t *rs, const server_rec *s,
+                              const pw_mount_t *mount, const char *group,
+                              const char *callable, int lazy)
+{
+    pw_resolved_t *out = rs->out;
+    const char *name = group_name(out, s, mount, group, rs->pool);
+    const char *key = app_key(rs->pool, name, mount, callable);
+    pw_app_spec_t *app = apr_hash_get(out->apps, key, APR_HASH_KEY_STRING);
+    pw_interp_spec_t *interp;
+
+    if (app) {
+        app->lazy &= lazy;
+        return app;
+    }
+    interp = interp_named(rs, name);
+    app = apr_pcalloc(rs->pool, sizeof(*app));
+    app->script = mount->script;
+    app->module = mount->module;
+    app->callable = callable;
+    app->slot = interp->apps->nelts;
+    app->lazy = lazy;
+    app->interp = interp;
+    app->log = pw_exchange_httpd_server_log(s);
+    app->label = group && strcmp(group, "%{RESOURCE}")
+                     ? apr_pstrcat(rs->pool, name, " (",
+                                   mount_key(rs->pool, s, mount, ""), ")", NULL)
+                     : name;
+    APR_ARRAY_PUSH(interp->apps, pw_app_spec_t *) = app;
+    apr_hash_set(out->apps, key, APR_HASH_KEY_STRING, app);
+    return app;
+}
+
+static int begins_with(const char *text, const char *prefix)
+{
+    return !strncmp(text, prefix, strlen(prefix));
+}
+
+/* May a request for the mount get into the section? */
+static int may_apply(const resolving_t *rs, const pw_section_t *section,
+                     const server_rec *s, const pw_mount_t *mount)
+{
+    const char *where = section->location ? mount->prefix : mount->script;
+
+    if (section->server != rs->main_server && section->server != s) {
+        return 0;
+    }
+    if (section->pattern) {
+        return 1;
+    }
+    return where
+           && (begins_with(where, section->path)
+               || begins_with(section->path, where));
+}
+
+/* What sections may say beside the default: every pairing gets its
+ * application, which loads when it is first asked for. */
+static void pair(resolving_t *rs, const server_rec *s, const pw_mount_t *mount,
+                 apr_array_header_t *groups, apr_array_header_t *callables)
+{
+    int lazy = groups->nelts > 1 || callables->nelts > 1;
+
+    rs->out->lazy |= lazy;
+    for (int g = 0; g < groups->nelts; g++) {
+        for (int c = 0; c < callables->nelts; c++) {
+            app_for(rs, s, mount, APR_ARRAY_IDX(groups, g, const char *),
+                    APR_ARRAY_IDX(callables, c, const char *), lazy);
+        }
+    }
+}
+
+static const char *default_group(const pw_server_conf_t *conf,
+                                 const pw_mount_t *mount)
+{
+    if (mount->group) {
+        return mount->group;
+    }
+    return conf->group ? conf->group : "%{RESOURCE}";
+}
+
+static const char *default_callable(const pw_server_conf_t *conf,
+                                    const pw_mount_t *mount)
+{
+    if (mount->callable) {
+        return mount->callable;
+    }
+    return conf->callable ? conf->callable : CALLABLE;
+}
+
+static void resolve_mount(resolving_t *rs, const server_rec *s,
+                          const pw_server_conf_t *conf, const pw_mount_t *mount)
+{
+    apr_array_header_t *groups, *callables;
+    pw_use_t *use;
+
+    groups = apr_array_make(rs->pool, 2, sizeof(const char *));
+    callables = apr_array_make(rs->pool, 2, sizeof(const char *));
+    APR_ARRAY_PUSH(groups, const char *) = default_group(conf, mount);
+    APR_ARRAY_PUSH(callables, const char *) = default_callable(conf, mount);
+    for (int i = 0; i < rs->conf->sections->nelts; i++) {
+        const pw_section_t *section =
+            APR_ARRAY_IDX(rs->conf->sections, i, pw_section_t *);
+
+        if (!may_apply(rs, section, s, mount)) {
+            continue;
+        }
+        if (section->group && !mount->group) {
+            APR_ARRAY_PUSH(groups, const char *) = section->group;
+        }
+        if (section->callable && !mount->callable) {
+            APR_ARRAY_PUSH(callables, const char *) = section->callable;
+        }
+    }
+    if (mount->demand && mount->group && *mount->group != '%'
+        && !block_named(rs->conf, mount->group)) {
+        complain(rs, &mount->place,
+                 "PW0007 interpreter=%s: no <WSGIInterpreter %s> block "
+                 "defines it. Mend: add the block, or use "
+                 "application-group=%s, which needs none",
+                 mount->group, mount->group, mount->group);
+    }
+    pair(rs, s, mount, groups, callables);
+    use = apr_array_push(rs->out->uses);
+    use->server = s;
+    use->mount = mount;
+    use->app = pw_resolve_app(s, mount, NULL, NULL, rs->pool);
+}
+
+/* Sections of virtual hosts are noted in their own configuration. */
+static void gather_sections(resolving_t *rs)
+{
+    for (server_rec *s = rs->main_server->next; s; s = s->next) {
+        const pw_server_conf_t *conf = pw_config_server(s);
+
+        if (conf->sections != rs->conf->sections) {
+            apr_array_cat(rs->conf->sections, conf->sections);
+        }
+    }
+}
+
+static void check_neighbours(resolving_t *rs)
+{
+    if (ap_find_linked_module("mod_wsgi.c")) {
+        complain(rs, NULL,
+                 "PW0002 mod_wsgi is loaded too, and one process has one "
+                 "Python. Mend: remove one of the two LoadModule lines");
+    }
+}
+
+int pw_resolve(apr_pool_t *pconf, server_rec *main_server)
+{
+    resolving_t rs = {.pool = pconf,
+                      .main_server = main_server,
+                      .conf = pw_config_server(main_server)};
+    pw_resolved_t *out = apr_pcalloc(pconf, sizeof(*out));
+
+    rs.out = rs.conf->resolved = out;
+    out->interps = apr_hash_make(pconf);
+    out->apps = apr_hash_make(pconf);
+    out->uses = apr_array_make(pconf, 4, sizeof(pw_use_t));
+    out->map.interps = apr_array_make(pconf, 4, sizeof(pw_interp_spec_t *));
+    out->map.log = pw_exchange_httpd_server_log(main_server);
+    out->map.shutdown_timeout = rs.conf->shutdown_timeout >= 0
+                                    ? rs.conf->shutdown_timeout
+                                    : SHUTDOWN_TIMEOUT;
+    check_neighbours(&rs);
+    find_main(&rs);
+    gather_sections(&rs);
+    for (server_rec *s = main_server; s; s = s->next) {
+        pw_server_conf_t *conf = pw_config_server(s);
+
+        conf->resolved = out;
+        for (int i = 0; i < conf->mounts->nelts; i++) {
+            resolve_mount(&rs, s, conf,
+                          APR_ARRAY_IDX(conf->mounts, i, pw_mount_t *));
+        }
+    }
+    return rs.errors ? HTTP_INTERNAL_SERVER_ERROR : OK;
+}
+
+pw_app_spec_t *pw_resolve_app(const server_rec *s, const pw_mount_t *mount,
+                              const char *group, const char *callable,
+                              apr_pool_t *rpool)
+{
+    const pw_server_conf_t *conf = pw_config_server(s);
+    const pw_resolved_t *out = conf->resolved;
+    const char *name;
+
+    if (mount->group || !group) {
+        group = default_group(conf, mount);
+    }
+    if (mount->callable || !callable) {
+        callable = default_callable(conf, mount);
+    }
+    name = group_name(out, s, mount, group, rpool);
+    return apr_hash_get(out->apps, app_key(rpool, name, mount, callable),
+                        APR_HASH_KEY_STRING);
+}
+
+/* ---- the state of files ------------------------------------------------ */
+
+static int is_missing(const char *path, apr_pool_t *ptemp)
+{
+    apr_finfo_t info;
+
+    return APR_STATUS_IS_ENOENT(
+        apr_stat(&info, path, APR_FINFO_TYPE, ptemp));
+}
+
+void pw_resolve_warn(const server_rec *main_server, apr_pool_t *ptemp)
+{
+    const pw_map_t *map = &pw_config_server(main_server)->resolved->map;
+
+    for (int i = 0; i < map->interps->nelts; i++) {
+        const pw_interp_spec_t *spec = APR_ARRAY_IDX(map->interps, i,
+                                                     const pw_interp_spec_t *);
+
+        if (spec->home && is_missing(spec->home, ptemp)) {
+            pw_log(&map->log, PW_LOG_WARN,
+                   "PW0009 %s: WSGIPythonHome %s is not there; its "
+                   "applications will not find their packages",
+                   spec->name, spec->home);
+        }
+        for (int a = 0; a < spec->apps->nelts; a++) {
+            const pw_app_spec_t *app =
+                APR_ARRAY_IDX(spec->apps, a, const pw_app_spec_t *);
+
+            if (app->script && is_missing(app->script, ptemp)) {
+                pw_log(&map->log, PW_LOG_WARN,
+                       "PW0008 %s: the script %s is not there; requests to it "
+                       "are answered 503 until it is",
+                       app->label, app->script);
+            }
+        }
+    }
+}
+
+/* ---- JSON -------------------------------------------------------------- */
+
+static const char *quote(apr_pool_t *pool, const char *text)
+{
+    char *quoted, *to;
+
+    if (!text) {
+        return "null";
+    }
+    to = quoted = apr_palloc(pool, strlen(text) * 6 + 3);
+    *to++ = '"';
+    for (; *text; text++) {
+        if ((unsigned char)*text < 0x20) {
+            to += apr_snprintf(to, 7, "\\u%04x", (unsigned char)*text);
+            continue;
+        }
+        if (*text == '"' || *text == '\\') {
+            *to++ = '\\';
+        }
+        *to++ = *text;
+    }
+    *to++ = '"';
+    *to = '\0';
+    return quoted;
+}
+
+static void dump_mounts(const pw_resolved_t *out, const pw_app_spec_t *app,
+                        apr_pool_t *pool, apr_file_t *to)
+{
+    const char *comma = "";
+
+    for (int i = 0; i < out->uses->nelts; i++) {
+        const pw_use_t *use = &APR_ARRAY_IDX(out->uses, i, pw_use_t);
+
+        if (use->app == app) {
+            apr_file_printf(
+                to,
+                "%s{\"server\": %s, \"port\": %u, \"prefix\": %s, \"file\": "
+                "%s, \"line\": %d}",
+                comma, quote(pool, use->server->server_hostname),
+                (unsigned)use->server->port, quote(pool, use->mount->prefix),
+                quote(pool, use->mount->place.file), use->mount->place.line);
+            comma = ", ";
+        }
+    }
+}
+
+static void dump_apps(const pw_resolved_t *out, const pw_interp_spec_t *spec,
+                      apr_pool_t *pool, apr_file_t *to)
+{
+    for (int i = 0; i < spec->apps->nelts; i++) {
+        const pw_app_spec_t *app =
+            APR_ARRAY_IDX(spec->apps, i, const pw_app_spec_t *);
+
+        apr_file_printf(to,
+                        "%s\n      {\"label\": %s, \"script\": %s, \"module\": "
+                        "%s, \"callable\": %s, \"lazy\": %s, \"mounts\": [",
+                        i ? "," : "", quote(pool, app->label),
+                        quote(pool, app->script), quote(pool, app->module),
+                        quote(pool, app->callable),
+                        app->lazy ? "true" : "false");
+        dump_mounts(out, app, pool, to);
+        apr_file_printf(to, "]}");
+    }
+}
+
+/* The names only: values may be secrets. */
+static void dump_env(const pw_interp_spec_t *spec, apr_pool_t *pool,
+                     apr_file_t *to)
+{
+    const apr_array_header_t *pairs = apr_table_elts(spec->env);
+
+    for (int i = 0; i < pairs->nelts; i++) {
+        apr_file_printf(
+            to, "%s%s", i ? ", " : "",
+            quote(pool, APR_ARRAY_IDX(pairs, i, apr_table_entry_t).key));
+    }
+}
+
+void pw_resolve_dump(const server_rec *main_server, apr_pool_t *ptemp,
+                     apr_file_t *to)
+{
+    const pw_resolved_t *out = pw_config_server(main_server)->resolved;
+    const pw_map_t *map = &out->map;
+
+    apr_file_printf(to,
+                    "{\"python\": %s,\n  \"python_home\": %s,\n  "
+                    "\"shutdown_timeout\": %.3f,\n  \"interpreters\": [",
+                    quote(ptemp, pw_pyversion()), quote(ptemp, map->python_home),
+                    (double)map->shutdown_timeout / APR_USEC_PER_SEC);
+    for (int i = 0; i < map->interps->nelts; i++) {
+        const pw_interp_spec_t *spec = APR_ARRAY_IDX(map->interps, i,
+                                                     const pw_interp_spec_t *);
+
+        apr_file_printf(to,
+                        "%s\n    {\"name\": %s, \"isolation\": %s, \"home\": "
+                        "%s, \"path\": %s, \"startup_timeout\": %.3f, "
+                        "\"env\": [",
+                        i ? "," : "", quote(ptemp, spec->name),
+                        quote(ptemp, pw_isolation_name(spec->isolation)),
+                        quote(ptemp, spec->home), quote(ptemp, spec->path),
+                        (double)spec->startup_timeout / APR_USEC_PER_SEC);
+        dump_env(spec, ptemp, to);
+        apr_file_printf(to, "], \"applications\": [");
+        dump_apps(out, spec, ptemp, to);
+        apr_file_printf(to, "]}");
+    }
+    apr_file_printf(to, "]}\n");
+}

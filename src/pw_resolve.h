@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * pw_resolve: from what the directives left behind to the map of interpreters
+ * and applications, in the check_config hook, so that `httpd -t` finds what a
+ * start would find. Parent process, one thread. The result is constant, and
+ * read by every worker without a lock.
+ */
+#ifndef PW_RESOLVE_H
+#define PW_RESOLVE_H
+
+#include <apr_hash.h>
+
+#include "pw_config.h"
+
+typedef struct pw_resolved_t {
+    pw_map_t map;
+    apr_hash_t *interps;      /* by name: pw_interp_spec_t * */
+    apr_hash_t *apps;         /* by pairing: pw_app_spec_t * */
+    const char *main_name;    /* what %{GLOBAL} is called */
+    int lazy;                 /* some application loads on demand only */
+    apr_array_header_t *uses; /* of pw_use_t: every server's mounts */
+} pw_resolved_t;
+
+/* A mount as one server has it. */
+typedef struct pw_use_t {
+    const server_rec *server;
+    const pw_mount_t *mount;
+    pw_app_spec_t *app; /* where no section says otherwise */
+} pw_use_t;
+
+/* Resolves everything into pconf. OK, or HTTP_INTERNAL_SERVER_ERROR after a
+ * record for each contradiction. */
+int pw_resolve(apr_pool_t *pconf, server_rec *main_server);
+
+/*
+ * The application of a mount for one request: `group` and `callable` are what
+ * its sections say, or NULL. NULL: .htaccess asks for a pairing that the
+ * configuration does not hold. Any thread.
+ */
+pw_app_spec_t *pw_resolve_app(const server_rec *s, const pw_mount_t *mount,
+                              const char *group, const char *callable,
+                              apr_pool_t *rpool);
+
+/* Warns of files that are not there (yet): of missing scripts and homes. */
+void pw_resolve_warn(const server_rec *main_server, apr_pool_t *ptemp);
+
+/* The map as JSON, for httpd -t -D DUMP_POLYWSGI. */
+void pw_resolve_dump(const server_rec *main_server, apr_pool_t *ptemp,
+                     apr_file_t *out);
+
+#endif

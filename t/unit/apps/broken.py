@@ -1,0 +1,3 @@
+"""Fails to load, for test_gate.c."""
+
+raise ValueError("this script never loads")
