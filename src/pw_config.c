@@ -607,5 +607,5 @@ const command_rec pw_config_commands[] = {
                   "How long the applications of an ending child have."),
     AP_INIT_RAW_ARGS("<WSGIInterpreter", open_block, NULL, RSRC_CONF,
                      "A named interpreter and what belongs to it."),
-    {NULL},
+    {.name = NULL},
 };

@@ -47,7 +47,6 @@ struct pw_instance_t {
     pw_instance_t *next;          /* runtime.lock: */
     int generation;               /* const: 1 for the first of its name */
     int finished;                 /* runtime.lock: its thread has ended */
-    pthread_t thread;             /* const: */
 
     PyInterpreterState *interp; /* life: NULL until created */
     PyThreadState *own;         /* life: its own thread's state */
@@ -66,7 +65,6 @@ struct pw_runtime_t {
     apr_uint64_t **stamps;      /* atomic: by interpreter and slot: the state
                                  * of the script at its last load */
     pw_keeper_t *keeper;        /* const: */
-    PyThreadState *main_ts;     /* start: of the child's start thread */
     pw_lock_t creating;         /* held while an interpreter is created */
     pw_lock_t lock;             /* guards the fields below */
     pw_cond_t changed;          /* an instance's thread has ended */
@@ -79,10 +77,6 @@ struct pw_runtime_t {
 
 /* The calling OS thread's record; made at the first call. */
 pw_thread_t *pw_runtime_thread(pw_runtime_t *rt);
-
-/* The main interpreter's state of the child's start thread, never attached
- * once the runtime runs. */
-PyThreadState *pw_runtime_main_tstate(const pw_runtime_t *rt);
 
 /* Makes an instance of the specification, adds it to its pool and starts its
  * thread. Child start thread or another instance's. APR_EGENERAL: no thread. */
@@ -105,9 +99,8 @@ void pw_interp_enter_own(pw_instance_t *instance, pw_attached_t *at);
  * marked orphan, or all. Attached. */
 void pw_interp_reap(pw_attached_t *at, int all);
 
-/* Thread states of the interpreter that are neither cached nor ours: threads
- * that the application started. Each is sent SystemExit where `interrupt`.
- * Attached. */
+/* How many threads the application has started that still live; each is sent
+ * SystemExit where `interrupt`. Attached. */
 int pw_interp_foreign_threads(pw_attached_t *at, int interrupt);
 
 /* Drops every reference we hold, then ends the interpreter by

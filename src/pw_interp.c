@@ -227,54 +227,6 @@ PyObject *pw_interp_call(pw_attached_t *at, const char *function,
 
 /* ---- birth ------------------------------------------------------------- */
 
-#if PY_VERSION_HEX >= 0x030C0000
-PyThreadState *pw_py_new_interpreter(int own_gil, const char **why)
-{
-    PyInterpreterConfig config = {
-        .use_main_obmalloc = !own_gil,
-        .allow_fork = 0,
-        .allow_exec = 1,
-        .allow_threads = 1,
-        .allow_daemon_threads = 1,
-        .check_multi_interp_extensions = own_gil,
-        .gil = own_gil ? PyInterpreterConfig_OWN_GIL
-                       : PyInterpreterConfig_SHARED_GIL,
-    };
-    PyThreadState *ts = NULL;
-    PyStatus status = Py_NewInterpreterFromConfig(&ts, &config);
-
-    if (PyStatus_Exception(status)) {
-        *why = status.err_msg ? status.err_msg : "no reason given";
-        return NULL;
-    }
-    return ts;
-}
-#else
-PyThreadState *pw_py_new_interpreter(int own_gil, const char **why)
-{
-    PyThreadState *main_ts = PyThreadState_New(PyInterpreterState_Main());
-    PyThreadState *ts;
-
-    (void)own_gil; /* 3.11 has one GIL */
-    if (!main_ts) {
-        *why = "out of memory";
-        return NULL;
-    }
-    PyEval_RestoreThread(main_ts);
-    ts = Py_NewInterpreter();
-    PyThreadState_Swap(main_ts);
-    PyThreadState_Clear(main_ts);
-    if (!ts) {
-        *why = "Py_NewInterpreter failed";
-        PyThreadState_DeleteCurrent();
-        return NULL;
-    }
-    PyThreadState_Swap(ts);
-    PyThreadState_Delete(main_ts);
-    return ts;
-}
-#endif
-
 /* Attached afterwards. */
 static int make_interpreter(pw_instance_t *inst, const char **why)
 {
@@ -447,15 +399,17 @@ static int is_cached(pw_instance_t *inst, const PyThreadState *ts)
     return found;
 }
 
-int pw_interp_foreign_threads(pw_attached_t *at, int interrupt)
+/* In a subinterpreter every thread state that is neither cached nor ours is a
+ * thread of the application. The list does not change under us: states come
+ * and go in it only by threads that hold its GIL. */
+static int walk_threads(pw_attached_t *at, int interrupt)
 {
     pw_instance_t *inst = at->instance;
     PyThreadState *ts = PyInterpreterState_ThreadHead(inst->interp);
     int count = 0;
 
     for (; ts; ts = PyThreadState_Next(ts)) {
-        if (ts == at->ts || ts == inst->own || is_cached(inst, ts)
-            || pw_runtime_main_tstate(inst->rt) == ts) {
+        if (ts == at->ts || is_cached(inst, ts)) {
             continue;
         }
         count++;
@@ -464,6 +418,37 @@ int pw_interp_foreign_threads(pw_attached_t *at, int interrupt)
         }
     }
     return count;
+}
+
+/*
+ * The main interpreter's list must not be walked: while a thread of a
+ * subinterpreter imports an extension, CPython (3.13 and later, import.c:
+ * switch_to_main_interpreter) makes a state there for a moment and deletes it
+ * without main's GIL. Python's own account leaves these out.
+ */
+static int ask_threads(pw_attached_t *at, int interrupt)
+{
+    PyObject *idents = NULL; /* borrowed from pair */
+    PyObject *pair = pw_interp_call(at, "threads", "()"); /* new */
+    int count = 0;
+
+    if (pair && PyArg_ParseTuple(pair, "iO", &count, &idents)) {
+        for (Py_ssize_t i = 0; interrupt && i < PyList_Size(idents); i++) {
+            PyThreadState_SetAsyncExc(
+                PyLong_AsUnsignedLong(PyList_GetItem(idents, i)),
+                PyExc_SystemExit);
+        }
+    }
+    Py_XDECREF(pair);
+    PyErr_Clear();
+    return count;
+}
+
+int pw_interp_foreign_threads(pw_attached_t *at, int interrupt)
+{
+    return at->instance->spec->isolation == PW_ISOLATION_MAIN
+               ? ask_threads(at, interrupt)
+               : walk_threads(at, interrupt);
 }
 
 static void drop_references(pw_instance_t *inst)

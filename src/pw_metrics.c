@@ -12,8 +12,9 @@ void pw_metrics_format(pw_metrics_t *metrics, char *buf, apr_size_t size)
 
 #define PW_METRICS_PRINT(name)                                                 \
     if (used < size) {                                                         \
-        int n = snprintf(buf + used, size - used, "%s" #name "=%" APR_UINT64_T_FMT, \
-                         used ? " " : "", pw_metrics_get(metrics, name));      \
+        int n = snprintf(buf + used, size - used,                              \
+                         "%s" #name "=%" APR_UINT64_T_FMT, used ? " " : "",    \
+                         pw_metrics_get(metrics, name));                       \
         used += n > 0 ? (apr_size_t)n : 0;                                     \
     }
     PW_METRICS(PW_METRICS_PRINT)

@@ -52,10 +52,59 @@
 
 /*
  * Creates a subinterpreter. On return its first thread state is attached to
- * the calling thread. The caller is not attached before. Defined in
- * pw_interp.c. NULL: *why says why.
+ * the calling thread, which is not attached before. NULL: *why says why. The
+ * flags are the only sound ones (docs/internals.md): own GIL, own allocator
+ * and the extensions' check belong together, and fork kills the child.
  */
-PyThreadState *pw_py_new_interpreter(int own_gil, const char **why);
+#if PY_VERSION_HEX >= 0x030C0000
+static inline PyThreadState *pw_py_new_interpreter(int own_gil,
+                                                   const char **why)
+{
+    PyInterpreterConfig config = {
+        .use_main_obmalloc = !own_gil,
+        .allow_fork = 0,
+        .allow_exec = 1,
+        .allow_threads = 1,
+        .allow_daemon_threads = 1,
+        .check_multi_interp_extensions = own_gil,
+        .gil = own_gil ? PyInterpreterConfig_OWN_GIL
+                       : PyInterpreterConfig_SHARED_GIL,
+    };
+    PyThreadState *ts = NULL;
+    PyStatus status = Py_NewInterpreterFromConfig(&ts, &config);
+
+    if (PyStatus_Exception(status)) {
+        *why = status.err_msg ? status.err_msg : "no reason given";
+        return NULL;
+    }
+    return ts;
+}
+#else
+static inline PyThreadState *pw_py_new_interpreter(int own_gil,
+                                                   const char **why)
+{
+    PyThreadState *main_ts = PyThreadState_New(PyInterpreterState_Main());
+    PyThreadState *ts;
+
+    (void)own_gil; /* 3.11 has one GIL */
+    if (!main_ts) {
+        *why = "out of memory";
+        return NULL;
+    }
+    PyEval_RestoreThread(main_ts);
+    ts = Py_NewInterpreter();
+    PyThreadState_Swap(main_ts);
+    PyThreadState_Clear(main_ts);
+    if (!ts) {
+        *why = "Py_NewInterpreter failed";
+        PyThreadState_DeleteCurrent();
+        return NULL;
+    }
+    PyThreadState_Swap(ts);
+    PyThreadState_Delete(main_ts);
+    return ts;
+}
+#endif
 
 /* Takes the current exception as one normalised object, or NULL. New. */
 static inline PyObject *pw_py_take_exception(void)

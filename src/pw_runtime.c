@@ -66,11 +66,6 @@ void **pw_runtime_current_request(void)
     return this_thread ? &this_thread->request : &nowhere;
 }
 
-PyThreadState *pw_runtime_main_tstate(const pw_runtime_t *rt)
-{
-    return rt->main_ts;
-}
-
 pw_metrics_t *pw_runtime_metrics(pw_runtime_t *rt)
 {
     return &rt->metrics;
@@ -148,7 +143,7 @@ static apr_status_t start_python(pw_runtime_t *rt)
         PyErr_Clear();
     }
     pw_metrics_add(&rt->metrics, instances_created);
-    rt->main_ts = PyEval_SaveThread();
+    PyEval_SaveThread(); /* its state is never attached again */
     return APR_SUCCESS;
 }
 
@@ -192,6 +187,7 @@ static void free_instance(pw_instance_t *inst)
 static int start_thread(pw_instance_t *inst)
 {
     pthread_attr_t attr;
+    pthread_t thread;
     sigset_t all, old;
     int rc;
 
@@ -200,7 +196,7 @@ static int start_thread(pw_instance_t *inst)
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    rc = pthread_create(&inst->thread, &attr, pw_life_main, inst);
+    rc = pthread_create(&thread, &attr, pw_life_main, inst);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     pthread_attr_destroy(&attr);
     return rc;

@@ -63,3 +63,16 @@ def stop(budget):
             stream.flush()
         except Exception:
             continue
+
+
+def threads():
+    """(how many threads the application has, idents of those that threading
+    knows). A _DummyThread is one of httpd's."""
+    import _thread
+
+    threading = sys.modules.get("threading")
+    idents = []
+    if threading is not None:
+        ours = (threading._MainThread, threading._DummyThread)
+        idents = [t.ident for t in threading.enumerate() if not isinstance(t, ours) and t.ident]
+    return _thread._count(), idents

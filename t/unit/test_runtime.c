@@ -239,7 +239,11 @@ static int reaches(const apr_uint64_t *counter, apr_uint64_t value)
 /* ---- the tests --------------------------------------------------------- */
 
 static const char counter_py[] = /* counts the calls of each thread */
-    "import threading, os, atexit, json\n"
+    "import threading, os, atexit, json, time\n"
+    "def run():\n"
+    "    while True:\n"
+    "        time.sleep(0.001)\n"
+    "threading.Thread(target=run, daemon=True).start()\n"
     "local = threading.local()\n"
     "def application(n):\n"
     "    local.n = getattr(local, 'n', 0) + 1\n"
@@ -367,7 +371,7 @@ int main(void)
     if (!mkdtemp(directory)) {
         return 1;
     }
-    setup.map = map = new_map(16);
+    setup.map = map = new_map(40);
     one = add_app(map, "one", sub, write_script("counter.py", counter_py));
     two = add_app(map, "two", sub, one->script);
     three = add_app(map, "main", PW_ISOLATION_MAIN, one->script);
