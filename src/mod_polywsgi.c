@@ -26,8 +26,6 @@
 #include "pw_resolve.h"
 #include "pw_runtime.h"
 
-#define RETRY_AFTER "5"
-
 /* child: set by child_init, before any request. NULL: Python did not start. */
 static pw_runtime_t *child_runtime;
 
@@ -153,8 +151,21 @@ static const pw_app_spec_t *find_app(request_rec *r, const pw_mounted_t *m)
 
 static int answer_unavailable(request_rec *r)
 {
-    apr_table_setn(r->err_headers_out, "Retry-After", RETRY_AFTER);
+    apr_table_setn(r->err_headers_out, "Retry-After", PW_RETRY_AFTER);
     return HTTP_SERVICE_UNAVAILABLE;
+}
+
+/* A file that someone called a WSGI script must not be sent as text, which is
+ * what httpd does where no handler takes it. */
+static int refuse_script(request_rec *r)
+{
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
+                  "PW0311 %s has the handler " PW_HANDLER ", but no "
+                  "WSGIScriptAlias: this version runs no other scripts; %s "
+                  "answered 500. Mend: give it a WSGIScriptAlias, or remove "
+                  "the SetHandler or AddHandler",
+                  r->filename, r->uri);
+    return HTTP_INTERNAL_SERVER_ERROR;
 }
 
 static int handler(request_rec *r)
@@ -169,7 +180,10 @@ static int handler(request_rec *r)
     }
     m = pw_mount_of(r);
     if (!m) {
-        return DECLINED;
+        m = pw_mount_again(r);
+    }
+    if (!m) {
+        return refuse_script(r);
     }
     app = find_app(r, m);
     if (!app) {

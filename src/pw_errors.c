@@ -25,6 +25,19 @@ typedef struct stream_t {
 
 /* ---- lines ------------------------------------------------------------- */
 
+/* A NUL would end the record, and hide what follows it. */
+static const char *without_nul(char *copy, size_t size, const char *line,
+                               size_t len)
+{
+    size_t n = len < size ? len : size - 1;
+
+    for (size_t i = 0; i < n; i++) {
+        copy[i] = line[i] ? line[i] : '?';
+    }
+    copy[n] = '\0';
+    return copy;
+}
+
 static void emit(const stream_t *s, const char *line, size_t len)
 {
     static const struct {
@@ -35,19 +48,19 @@ static void emit(const stream_t *s, const char *line, size_t len)
     const pw_instance_t *instance = rq ? NULL : pw_interp_current();
     const char *code = kinds[s->out].code;
     pw_log_level_e level = kinds[s->out].level;
+    char copy[LINE_MAX_BYTES + 1];
 
+    line = without_nul(copy, sizeof(copy), line, len);
     if (rq) {
-        pw_log(&rq->x->log, level, "%s %s: %.*s", code, rq->app->label,
-               (int)len, line);
+        pw_log(&rq->x->log, level, "%s %s: %s", code, rq->app->label, line);
     }
     else if (instance) {
         const pw_interp_spec_t *spec = pw_interp_spec(instance);
 
-        pw_log(&spec->log, level, "%s %s: %.*s", code, spec->name, (int)len,
-               line);
+        pw_log(&spec->log, level, "%s %s: %s", code, spec->name, line);
     }
     else {
-        fprintf(stderr, "%s polywsgi: %.*s\n", code, (int)len, line);
+        fprintf(stderr, "%s polywsgi: %s\n", code, line);
     }
 }
 

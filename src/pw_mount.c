@@ -13,10 +13,14 @@
 
 #include "pw_module.h"
 
+APLOG_USE_MODULE(polywsgi);
+
 pw_mounted_t *pw_mount_of(const request_rec *r)
 {
     return ap_get_module_config(r->request_config, &polywsgi_module);
 }
+
+/* ---- URL to mount ------------------------------------------------------ */
 
 /* How much of the URI the prefix covers, 0 where it does not: whole segments,
  * and any run of slashes counts as one. */
@@ -53,37 +57,58 @@ static void split_uri(request_rec *r, pw_mounted_t *m, size_t covered)
     m->path_info = r->uri + covered;
 }
 
-static void take(request_rec *r, const pw_mount_t *mount, size_t covered)
+/* The file name that stands for a mount, in SCRIPT_FILENAME and for httpd. */
+static const char *file_of(apr_pool_t *rpool, const pw_mount_t *mount)
 {
-    pw_mounted_t *m = apr_pcalloc(r->pool, sizeof(*m));
-
-    m->mount = mount;
-    split_uri(r, m, covered);
-    r->handler = PW_HANDLER;
-    r->filename = mount->script
-                      ? apr_pstrdup(r->pool, mount->script)
-                      : apr_pstrcat(r->pool, "wsgi:", mount->module, ":",
-                                    mount->callable, NULL);
-    ap_set_module_config(r->request_config, &polywsgi_module, m);
+    return mount->script ? mount->script
+                         : apr_pstrcat(rpool, "wsgi:", mount->module, ":",
+                                       mount->callable, NULL);
 }
 
-static int translate_name(request_rec *r)
+/* The first mount whose prefix the URI has, set as the request's, or NULL. */
+static pw_mounted_t *find(request_rec *r)
 {
     const pw_server_conf_t *conf = pw_config_server(r->server);
 
-    if (r->uri[0] != '/') {
-        return DECLINED;
-    }
     for (int i = 0; i < conf->mounts->nelts; i++) {
         const pw_mount_t *mount = APR_ARRAY_IDX(conf->mounts, i, pw_mount_t *);
         size_t covered = match_prefix(r->uri, mount->prefix);
+        pw_mounted_t *m;
 
         if (covered > 0) {
-            take(r, mount, covered);
-            return OK;
+            m = apr_pcalloc(r->pool, sizeof(*m));
+            m->mount = mount;
+            split_uri(r, m, covered);
+            ap_set_module_config(r->request_config, &polywsgi_module, m);
+            return m;
         }
     }
-    return DECLINED;
+    return NULL;
+}
+
+pw_mounted_t *pw_mount_again(request_rec *r)
+{
+    pw_mounted_t *m = find(r);
+
+    return m && !strcmp(r->filename, file_of(r->pool, m->mount)) ? m : NULL;
+}
+
+/* ---- hooks ------------------------------------------------------------- */
+
+static int translate_name(request_rec *r)
+{
+    const pw_mounted_t *m;
+
+    if (r->uri[0] != '/' || r->proxyreq != PROXYREQ_NONE) {
+        return DECLINED;
+    }
+    m = find(r);
+    if (!m) {
+        return DECLINED;
+    }
+    r->handler = PW_HANDLER;
+    r->filename = apr_pstrdup(r->pool, file_of(r->pool, m->mount));
+    return OK;
 }
 
 /* httpd answers 403 where it cannot look at the script; for us its state is
@@ -96,6 +121,19 @@ static int closed_above(request_rec *r, const pw_mount_t *mount)
         apr_stat(&info, mount->script, APR_FINFO_TYPE, r->pool));
 }
 
+static int answer_closed(request_rec *r, const pw_mounted_t *m)
+{
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
+                  "PW0312 %s: a directory above the script %s may not be "
+                  "entered by the user of httpd's children; %s answered 503. "
+                  "Mend: chmod o+x it, or use another place",
+                  m->mount->prefix, m->mount->script, r->uri);
+    apr_table_setn(r->err_headers_out, "Retry-After", PW_RETRY_AFTER);
+    return HTTP_SERVICE_UNAVAILABLE;
+}
+
+/* The walks apply <Directory>, .htaccess and <Files>. A missing script goes on
+ * to the handler under its own name: it may have been loaded. */
 static int map_to_storage(request_rec *r)
 {
     pw_mounted_t *m = pw_mount_of(r);
@@ -112,18 +150,23 @@ static int map_to_storage(request_rec *r)
         rc = ap_file_walk(r);
     }
     if (rc == HTTP_FORBIDDEN && closed_above(r, m->mount)) {
-        m->closed = 1;
-        rc = HTTP_SERVICE_UNAVAILABLE;
+        rc = answer_closed(r, m);
     }
+    r->filename = apr_pstrdup(r->pool, m->mount->script);
     r->path_info = apr_pstrdup(r->pool, m->path_info);
     return rc;
 }
 
 void pw_mount_register_hooks(void)
 {
-    static const char *const before[] = {"mod_alias.c", "mod_userdir.c",
-                                         "mod_vhost_alias.c", NULL};
+    /* After mod_alias, as mod_wsgi: an Alias of /static/ stays above an
+     * application mounted at the root. */
+    static const char *const after[] = {"mod_alias.c", NULL};
+    static const char *const before[] = {"mod_userdir.c", "mod_vhost_alias.c",
+                                         NULL};
+    static const char *const trace[] = {"http_core.c", NULL};
 
-    ap_hook_translate_name(translate_name, NULL, before, APR_HOOK_MIDDLE);
-    ap_hook_map_to_storage(map_to_storage, NULL, NULL, APR_HOOK_FIRST);
+    ap_hook_translate_name(translate_name, after, before, APR_HOOK_MIDDLE);
+    /* TRACE is httpd's own, and answered in http_core's hook. */
+    ap_hook_map_to_storage(map_to_storage, trace, NULL, APR_HOOK_MIDDLE);
 }

@@ -38,6 +38,16 @@ def _environment_list():
     ]
 
 
+def _with_environment(spawn):
+    """Since 3.13 no environment means that of the C library, and subprocess
+    spawns so where it can."""
+
+    def spawn_with_environment(path, argv, env=None, **options):
+        return spawn(path, argv, os.environ if env is None else env, **options)
+
+    return spawn_with_environment
+
+
 def _give_environment_to_children():
     import _posixsubprocess
 
@@ -54,6 +64,8 @@ def _give_environment_to_children():
 
     _posixsubprocess.fork_exec = fork_exec_with_environment
     os.system = system
+    os.posix_spawn = _with_environment(os.posix_spawn)
+    os.posix_spawnp = _with_environment(os.posix_spawnp)
 
 
 def _set_up_site(home):
