@@ -42,6 +42,13 @@ static int is_config_test(void)
     return ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST;
 }
 
+static int ask_mpm(int query)
+{
+    int value = 0;
+
+    return ap_mpm_query(query, &value) == APR_SUCCESS ? value : 0;
+}
+
 static int pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
 {
     (void)pconf;
@@ -66,19 +73,18 @@ static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
 static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                        server_rec *s)
 {
-    pw_map_t *map = &pw_config_server(s)->resolved->map;
-    int threads = 0;
+    pw_resolved_t *resolved = pw_config_server(s)->resolved;
+    int threads = ask_mpm(AP_MPMQ_MAX_THREADS);
 
     (void)plog;
-    if (ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads) != APR_SUCCESS
-        || threads < 1) {
-        threads = 1;
-    }
-    map->threads = threads;
+    resolved->map.threads = threads > 0 ? threads : 1;
+    resolved->multithread =
+        ask_mpm(AP_MPMQ_IS_THREADED) != AP_MPMQ_NOT_SUPPORTED;
+    resolved->multiprocess = ask_mpm(AP_MPMQ_MAX_DAEMONS) > 1;
     if (!is_first_pass()) {
         ap_add_version_component(pconf, "mod_polywsgi/" PW_VERSION);
         pw_resolve_warn(s, ptemp);
-        pw_advice_at_start(s, pw_config_server(s)->resolved);
+        pw_advice_at_start(s, resolved, ptemp);
     }
     return OK;
 }
@@ -135,8 +141,11 @@ static const pw_app_spec_t *find_app(request_rec *r, const pw_mounted_t *m)
     const pw_dir_conf_t *dir = pw_config_dir(r);
     const pw_app_spec_t *app;
 
-    app = pw_resolve_app(r->server, m->mount, dir->group, dir->callable,
-                         r->pool);
+    if (!dir->group && !dir->callable) {
+        return m->app;
+    }
+    app =
+        pw_resolve_app(r->server, m->mount, dir->group, dir->callable, r->pool);
     if (!app) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
                       "PW0310 %s: .htaccess asks for WSGIApplicationGroup %s, "
@@ -175,7 +184,7 @@ static int handler(request_rec *r)
     pw_exchange_t *x;
     int status;
 
-    if (!r->handler || strcmp(r->handler, PW_HANDLER)) {
+    if (!r->handler || strcmp(r->handler, PW_HANDLER) != 0) {
         return DECLINED;
     }
     m = pw_mount_of(r);
@@ -210,7 +219,7 @@ static void register_hooks(apr_pool_t *pool)
     pw_mount_register_hooks();
 }
 
-AP_DECLARE_MODULE(polywsgi) = {
-    STANDARD20_MODULE_STUFF, pw_config_create_dir,    pw_config_merge_dir,
-    pw_config_create_server, pw_config_merge_server,  pw_config_commands,
-    register_hooks,          AP_MODULE_FLAG_NONE};
+AP_DECLARE_MODULE(polywsgi) = {STANDARD20_MODULE_STUFF, pw_config_create_dir,
+                               pw_config_merge_dir,     pw_config_create_server,
+                               pw_config_merge_server,  pw_config_commands,
+                               register_hooks,          AP_MODULE_FLAG_NONE};

@@ -4,6 +4,7 @@
  */
 #include "pw_advice.h"
 
+#include <apr_strings.h>
 #include <httpd.h>
 #include <ap_mpm.h>
 #include <http_log.h>
@@ -58,22 +59,39 @@ static int count(const pw_map_t *map, pw_isolation_e isolation)
     return n;
 }
 
+/* "8 own-gil, 1 main": those that there are. */
+static const char *kinds(apr_pool_t *ptemp, const pw_map_t *map)
+{
+    static const pw_isolation_e all[] = {
+        PW_ISOLATION_OWN_GIL, PW_ISOLATION_SHARED_GIL, PW_ISOLATION_MAIN};
+    const char *text = "";
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
+        int n = count(map, all[i]);
+
+        if (n > 0) {
+            text = apr_psprintf(ptemp, "%s%s%d %s", text, *text ? ", " : "", n,
+                                pw_isolation_name(all[i]));
+        }
+    }
+    return text;
+}
+
 static void say_instances(server_rec *s, const pw_resolved_t *resolved,
-                          const mpm_t *mpm)
+                          const mpm_t *mpm, apr_pool_t *ptemp)
 {
     const pw_map_t *map = &resolved->map;
     int n = map->interps->nelts;
+    int instances = n * mpm->children;
 
     ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
-                 "PW0001 mod_polywsgi/%s, Python %s: %d interpreters (%d "
-                 "own-gil, %d shared-gil, %d main) in each of up to %d "
-                 "children: %s%d instances",
-                 PW_VERSION, pw_pyversion(), n,
-                 count(map, PW_ISOLATION_OWN_GIL),
-                 count(map, PW_ISOLATION_SHARED_GIL),
-                 count(map, PW_ISOLATION_MAIN), mpm->children,
+                 "PW0001 mod_polywsgi/%s, Python %s: %d interpreter%s (%s) x "
+                 "%s%d child%s = %s%d instance%s",
+                 PW_VERSION, pw_pyversion(ptemp), n, n == 1 ? "" : "s",
+                 kinds(ptemp, map), mpm->children > 1 ? "up to " : "",
+                 mpm->children, mpm->children == 1 ? "" : "ren",
                  resolved->lazy || mpm->children > 1 ? "at most " : "",
-                 n * mpm->children);
+                 instances, instances == 1 ? "" : "s");
 }
 
 static void warn_prefork(server_rec *s)
@@ -95,8 +113,7 @@ static void warn_children(server_rec *s, const mpm_t *mpm)
                      mpm->children, mpm->children * mpm->threads / 2,
                      mpm->children * mpm->threads);
     }
-    if (mpm->server_limit * mpm->threads
-        < 2 * mpm->children * mpm->threads) {
+    if (mpm->server_limit * mpm->threads < 2 * mpm->children * mpm->threads) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                      "PW0012 ServerLimit %d leaves no room for a graceful "
                      "restart: new children wait until old ones have "
@@ -125,14 +142,15 @@ static void warn_respawns(server_rec *s, const mpm_t *mpm)
     }
 }
 
-void pw_advice_at_start(server_rec *s, const pw_resolved_t *resolved)
+void pw_advice_at_start(server_rec *s, const pw_resolved_t *resolved,
+                        apr_pool_t *ptemp)
 {
     mpm_t mpm = ask_mpm();
 
     if (resolved->map.interps->nelts == 0) {
         return;
     }
-    say_instances(s, resolved, &mpm);
+    say_instances(s, resolved, &mpm, ptemp);
     if (!mpm.threaded) {
         warn_prefork(s);
         return;

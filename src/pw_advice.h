@@ -9,6 +9,7 @@
 #include "pw_resolve.h"
 
 /* One notice and any number of warnings. Parent, post_config. */
-void pw_advice_at_start(server_rec *s, const pw_resolved_t *resolved);
+void pw_advice_at_start(server_rec *s, const pw_resolved_t *resolved,
+                        apr_pool_t *ptemp);
 
 #endif

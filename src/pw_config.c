@@ -118,8 +118,8 @@ static const char *check_group(cmd_parms *cmd, const char *word,
                                 cmd->cmd->name);
         }
     }
-    if (!strncmp(word, "%{", 2) && strcmp(word, "%{RESOURCE}")
-        && strcmp(word, "%{SERVER}")) {
+    if (!strncmp(word, "%{", 2) && strcmp(word, "%{RESOURCE}") != 0
+        && strcmp(word, "%{SERVER}") != 0) {
         return apr_psprintf(
             cmd->pool,
             "%s: %s is not supported: an interpreter's name comes from the "
@@ -298,8 +298,8 @@ static const char *set_application(cmd_parms *cmd, void *mconfig,
                             "%s /shop shop.wsgi:application",
                             cmd->cmd->name, cmd->cmd->name);
     }
-    mount->module = apr_pstrmemdup(cmd->pool, target,
-                                   (apr_size_t)(colon - target));
+    mount->module =
+        apr_pstrmemdup(cmd->pool, target, (apr_size_t)(colon - target));
     mount->callable = apr_pstrdup(cmd->pool, colon + 1);
     return add_mount(cmd, mount, prefix, args);
 }
@@ -308,8 +308,8 @@ static const char *set_application(cmd_parms *cmd, void *mconfig,
 
 static int is_pattern(const char *directive, const char *path)
 {
-    return ap_strstr_c(directive, "Match") || ap_strchr_c(path, '*') || ap_strchr_c(path, '?')
-           || ap_strchr_c(path, '[') || *path == '~';
+    return ap_strstr_c(directive, "Match") || ap_strchr_c(path, '*')
+           || ap_strchr_c(path, '?') || ap_strchr_c(path, '[') || *path == '~';
 }
 
 /* Remembers what a section says, but not what .htaccess says: that is read
@@ -330,7 +330,7 @@ static void note_section(cmd_parms *cmd, const char *group,
     section->location = !strncasecmp(directive, "<Location", 9);
     section->pattern = is_pattern(directive, cmd->path)
                        || (!section->location
-                           && strncasecmp(directive, "<Directory", 10));
+                           && strncasecmp(directive, "<Directory", 10) != 0);
     section->group = group;
     section->callable = callable;
     section->place = place_of(cmd);
@@ -390,8 +390,8 @@ static const char *set_home(cmd_parms *cmd, void *mconfig, const char *arg)
         tuning->home = ap_server_root_relative(cmd->pool, arg);
         tuning->home_place = place_of(cmd);
         if (!tuning->home) {
-            error = apr_psprintf(cmd->pool, "%s: %s is no path",
-                                 cmd->cmd->name, arg);
+            error = apr_psprintf(cmd->pool, "%s: %s is no path", cmd->cmd->name,
+                                 arg);
         }
     }
     return error;
@@ -471,10 +471,10 @@ static const char *set_shutdown_timeout(cmd_parms *cmd, void *mconfig,
     const char *error = ap_check_cmd_context(cmd, GLOBAL_ONLY);
 
     (void)mconfig;
-    return error ? error
-                 : parse_seconds(cmd, arg,
-                                 &pw_config_server(cmd->server)
-                                      ->shutdown_timeout);
+    return error
+               ? error
+               : parse_seconds(
+                   cmd, arg, &pw_config_server(cmd->server)->shutdown_timeout);
 }
 
 /* ---- <WSGIInterpreter NAME> -------------------------------------------- */
@@ -489,7 +489,7 @@ static const char *check_children(cmd_parms *cmd, const char *name)
          d = d->next) {
         int i = 0;
 
-        while (allowed[i] && strcasecmp(allowed[i], d->directive)) {
+        while (allowed[i] && strcasecmp(allowed[i], d->directive) != 0) {
             i++;
         }
         if (!allowed[i]) {

@@ -28,8 +28,6 @@ typedef struct pw_mount_t {
     int demand;           /* interpreter=: a block must define it */
     pw_place_t place;
     server_rec *server; /* where it stands */
-    /* set by pw_resolve: */
-    pw_app_spec_t *app; /* without sections' WSGIApplicationGroup */
 } pw_mount_t;
 
 /* What may be said of an interpreter: in its block, or for all of them. */
@@ -68,6 +66,8 @@ typedef struct pw_server_conf_t {
     const char *group;
     const char *callable;
     pw_place_t group_place;
+    apr_array_header_t *defaults; /* set by pw_resolve: for each of mounts its
+                                   * pw_app_spec_t *, without sections */
     /* main server only: */
     pw_tuning_t tuning;                   /* defaults of every interpreter */
     apr_interval_time_t shutdown_timeout; /* -1: not set */

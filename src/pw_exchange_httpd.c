@@ -13,12 +13,11 @@
 #include <http_log.h>
 #include <http_protocol.h>
 #include <http_request.h>
-#include <mpm_common.h>
-#include <ap_mpm.h>
 #include <util_filter.h>
 #include <util_script.h>
 
 #include "pw_module.h"
+#include "pw_resolve.h"
 
 APLOG_USE_MODULE(polywsgi);
 
@@ -27,7 +26,8 @@ typedef struct owner_t {
     request_rec *r;
     const char *script_name;
     const char *path_info;
-    apr_bucket_brigade *in; /* what is read, but not taken yet; or NULL */
+    const char *remote_host; /* looked up beforehand: that may block */
+    apr_bucket_brigade *in;  /* what is read, but not taken yet; or NULL */
     int body_ended;
     int begun;
 } owner_t;
@@ -65,6 +65,19 @@ static void add(apr_table_t *vars, const char *name, const char *value)
     if (value) {
         apr_table_setn(vars, name, value);
     }
+}
+
+/* A header of which there are two (RequestHeader add) is joined as httpd does
+ * when it reads them. */
+static void add_joined(apr_pool_t *rpool, apr_table_t *vars, const char *name,
+                       const char *value)
+{
+    const char *before = apr_table_get(vars, name);
+
+    if (before) {
+        value = apr_pstrcat(rpool, before, ", ", value, NULL);
+    }
+    apr_table_setn(vars, name, value);
 }
 
 static const char *port_text(apr_pool_t *rpool, apr_port_t port)
@@ -116,7 +129,7 @@ static void add_header(request_rec *r, apr_table_t *vars,
     else if (passes_on(r, header->key)) {
         variable = header_variable(r->pool, header->key);
         if (variable) {
-            add(vars, variable, header->val);
+            add_joined(r->pool, vars, variable, header->val);
         }
     }
 }
@@ -150,13 +163,11 @@ static void add_server(request_rec *r, apr_table_t *vars)
     add(vars, "CONTEXT_DOCUMENT_ROOT", ap_context_document_root(r));
 }
 
-static void add_client(request_rec *r, apr_table_t *vars)
+static void add_client(request_rec *r, const owner_t *o, apr_table_t *vars)
 {
     add(vars, "REMOTE_ADDR", r->useragent_ip);
-    add(vars, "REMOTE_PORT",
-        port_text(r->pool, r->useragent_addr->port));
-    add(vars, "REMOTE_HOST",
-        ap_get_useragent_host(r, REMOTE_HOST, NULL));
+    add(vars, "REMOTE_PORT", port_text(r->pool, r->useragent_addr->port));
+    add(vars, "REMOTE_HOST", o->remote_host);
     add(vars, "REMOTE_USER", r->user);
     add(vars, "AUTH_TYPE", r->user ? r->ap_auth_type : NULL);
 }
@@ -212,7 +223,7 @@ static int exchange_variables(pw_exchange_t *x, pw_emit_fn *emit, void *baton)
     const apr_array_header_t *list;
 
     add_server(r, vars);
-    add_client(r, vars);
+    add_client(r, o, vars);
     add_headers(r, vars);
     add_request(r, o, vars);
     add_subprocess_env(r, vars);
@@ -229,14 +240,16 @@ static int exchange_variables(pw_exchange_t *x, pw_emit_fn *emit, void *baton)
 
 /* ---- request body ------------------------------------------------------ */
 
-/* Not an APR status, and not to be taken for one. */
-static apr_status_t read_status(apr_status_t rv)
+/* After a failed read no one knows where the next request begins, so this
+ * connection has none. AP_FILTER_ERROR is no APR status. */
+static apr_status_t read_failed(owner_t *o, apr_status_t rv)
 {
+    o->r->connection->keepalive = AP_CONN_CLOSE;
     return rv == AP_FILTER_ERROR ? APR_EGENERAL : rv;
 }
 
 /* Reads the next brigade where the last one is used up. */
-static apr_status_t fill(owner_t *o)
+static apr_status_t fill(owner_t *o, apr_size_t want)
 {
     request_rec *r = o->r;
     apr_status_t rv;
@@ -245,7 +258,7 @@ static apr_status_t fill(owner_t *o)
         o->in = apr_brigade_create(r->pool, r->connection->bucket_alloc);
     }
     rv = ap_get_brigade(r->input_filters, o->in, AP_MODE_READBYTES,
-                        APR_BLOCK_READ, HUGE_STRING_LEN);
+                        APR_BLOCK_READ, (apr_off_t)want);
     if (rv == APR_SUCCESS && APR_BRIGADE_EMPTY(o->in)) {
         rv = APR_EOF;
     }
@@ -288,17 +301,25 @@ static apr_status_t exchange_read_body(pw_exchange_t *x, char *buf,
     *len = 0;
     while (rv == APR_SUCCESS && *len == 0 && !o->body_ended && want > 0) {
         if (!o->in || APR_BRIGADE_EMPTY(o->in)) {
-            rv = fill(o);
+            rv = fill(o, want);
         }
         if (rv == APR_SUCCESS) {
             *len = want;
             rv = take_bucket(o, buf, len);
         }
     }
-    return read_status(rv);
+    return rv == APR_SUCCESS ? rv : read_failed(o, rv);
 }
 
 /* ---- response ---------------------------------------------------------- */
+
+/* What mod_mime says of the script by its name is no word on the response. */
+static void forget_file(request_rec *r)
+{
+    ap_set_content_type(r, NULL);
+    r->content_encoding = NULL;
+    r->content_languages = NULL;
+}
 
 static int exchange_begin(pw_exchange_t *x, int status, const char *status_line,
                           const apr_array_header_t *headers,
@@ -313,6 +334,7 @@ static int exchange_begin(pw_exchange_t *x, int status, const char *status_line,
     o->begun = 1;
     r->status = status;
     r->status_line = status_line;
+    forget_file(r);
     for (int i = 0; i < headers->nelts; i++) {
         const pw_header_t *h = &APR_ARRAY_IDX(headers, i, pw_header_t);
 
@@ -365,13 +387,6 @@ static const pw_exchange_ops_t exchange_ops = {
     .abort = exchange_abort,
 };
 
-static int mpm_says(int query)
-{
-    int value = 0;
-
-    return ap_mpm_query(query, &value) == APR_SUCCESS ? value : 0;
-}
-
 static int is_https(const request_rec *r)
 {
     const char *https = apr_table_get(r->subprocess_env, "HTTPS");
@@ -383,12 +398,14 @@ static int is_https(const request_rec *r)
 pw_exchange_t *pw_exchange_httpd_create(request_rec *r, const char *script_name,
                                         const char *path_info)
 {
+    const pw_resolved_t *resolved = pw_config_server(r->server)->resolved;
     pw_exchange_t *x = apr_pcalloc(r->pool, sizeof(*x));
     owner_t *o = apr_pcalloc(r->pool, sizeof(*o));
 
     o->r = r;
     o->script_name = script_name;
     o->path_info = path_info;
+    o->remote_host = ap_get_useragent_host(r, REMOTE_HOST, NULL);
     x->ops = &exchange_ops;
     x->owner = o;
     x->pool = r->pool;
@@ -401,7 +418,7 @@ pw_exchange_t *pw_exchange_httpd_create(request_rec *r, const char *script_name,
     x->head = r->header_only;
     x->has_body = !r->main; /* a subrequest reads none; else httpd knows */
     x->input_terminated = 1;
-    x->multithread = mpm_says(AP_MPMQ_IS_THREADED) != AP_MPMQ_NOT_SUPPORTED;
-    x->multiprocess = mpm_says(AP_MPMQ_MAX_DAEMONS) > 1;
+    x->multithread = resolved->multithread;
+    x->multiprocess = resolved->multiprocess;
     return x;
 }

@@ -78,6 +78,7 @@ static pw_mounted_t *find(request_rec *r)
         if (covered > 0) {
             m = apr_pcalloc(r->pool, sizeof(*m));
             m->mount = mount;
+            m->app = APR_ARRAY_IDX(conf->defaults, i, pw_app_spec_t *);
             split_uri(r, m, covered);
             ap_set_module_config(r->request_config, &polywsgi_module, m);
             return m;

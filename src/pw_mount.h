@@ -14,8 +14,9 @@
 /* Of a request that is ours; in its request_config. */
 typedef struct pw_mounted_t {
     const pw_mount_t *mount;
-    const char *script_name; /* SCRIPT_NAME: "" for a mount at "/" */
-    const char *path_info;   /* PATH_INFO: "" or "/..." */
+    const pw_app_spec_t *app; /* where no section says otherwise */
+    const char *script_name;  /* SCRIPT_NAME: "" for a mount at "/" */
+    const char *path_info;    /* PATH_INFO: "" or "/..." */
 } pw_mounted_t;
 
 /* NULL: the request is not ours. */

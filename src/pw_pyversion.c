@@ -4,6 +4,7 @@
  */
 #include "pw_pyversion.h"
 
+#include <apr_strings.h>
 #include <dlfcn.h>
 #include <string.h>
 
@@ -12,20 +13,11 @@
 #define STRING(x) #x
 #define MINOR(major, minor) STRING(major) "." STRING(minor)
 
-const char *pw_pyversion(void)
+const char *pw_pyversion(apr_pool_t *pool)
 {
-    static char version[32]; /* written once, before threads: pre_config */
+    const char *full = Py_GetVersion();
 
-    if (!version[0]) {
-        const char *full = Py_GetVersion();
-        size_t len = strcspn(full, " ");
-
-        if (len >= sizeof(version)) {
-            len = sizeof(version) - 1;
-        }
-        memcpy(version, full, len);
-    }
-    return version;
+    return apr_pstrndup(pool, full, strcspn(full, " "));
 }
 
 const char *pw_pyversion_minor(void)

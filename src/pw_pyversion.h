@@ -6,8 +6,10 @@
 #ifndef PW_PYVERSION_H
 #define PW_PYVERSION_H
 
-/* "3.14.8": of the library that is loaded. Constant, never NULL. */
-const char *pw_pyversion(void);
+#include <apr_pools.h>
+
+/* "3.14.8": of the library that is loaded. In the pool, never NULL. */
+const char *pw_pyversion(apr_pool_t *pool);
 
 /* "3.14": what the module was compiled for. */
 const char *pw_pyversion_minor(void);

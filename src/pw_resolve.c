@@ -25,6 +25,7 @@ typedef struct resolving_t {
     server_rec *main_server;
     pw_server_conf_t *conf; /* the main server's */
     pw_resolved_t *out;
+    const char *home; /* the default virtual environment, or NULL */
     int errors;
 } resolving_t;
 
@@ -51,39 +52,47 @@ static void complain(resolving_t *rs, const pw_place_t *place, const char *fmt,
 
 /* ---- names ------------------------------------------------------------- */
 
+/* That of ServerName, or of <VirtualHost>; 0 where neither says one. */
+static apr_port_t server_port(const server_rec *s)
+{
+    if (s->port == 0 && s->addrs && s->is_virtual) {
+        return s->addrs->host_port;
+    }
+    return s->port;
+}
+
 /* The configured name, never that of a Host header; http and https share. */
 static const char *server_key(apr_pool_t *pool, const server_rec *s)
 {
     char *name = apr_pstrdup(pool, s->server_hostname ? s->server_hostname
                                                       : "localhost");
-    apr_port_t port = s->port;
+    apr_port_t port = server_port(s);
 
     ap_str_tolower(name);
-    if (port == 0 && s->addrs && s->is_virtual) {
-        port = s->addrs->host_port;
-    }
     if (port == 0 || port == 80 || port == 443) {
         return name;
     }
     return apr_psprintf(pool, "%s:%u", name, (unsigned)port);
 }
 
-/* What a mount is called in log lines, and its %{RESOURCE}. */
-static const char *mount_key(apr_pool_t *pool, const server_rec *s,
-                             const pw_mount_t *mount, const char *between)
+/* What a mount is called in log lines, and its %{RESOURCE}: by the server where
+ * it stands. A mount of the main server is one application, in whatever virtual
+ * host a request finds it. */
+static const char *mount_key(apr_pool_t *pool, const pw_mount_t *mount,
+                             const char *between)
 {
-    return apr_pstrcat(pool, server_key(pool, s), between, mount->prefix, NULL);
+    return apr_pstrcat(pool, server_key(pool, mount->server), between,
+                       mount->prefix, NULL);
 }
 
-static const char *group_name(const pw_resolved_t *out, const server_rec *s,
-                              const pw_mount_t *mount, const char *group,
-                              apr_pool_t *pool)
+static const char *group_name(const pw_resolved_t *out, const pw_mount_t *mount,
+                              const char *group, apr_pool_t *pool)
 {
-    if (!group || !strcmp(group, "%{RESOURCE}")) {
-        return mount_key(pool, s, mount, "|");
+    if (!strcmp(group, "%{RESOURCE}")) {
+        return mount_key(pool, mount, "|");
     }
     if (!strcmp(group, "%{SERVER}")) {
-        return server_key(pool, s);
+        return server_key(pool, mount->server);
     }
     return strcmp(group, "%{GLOBAL}") ? group : out->main_name;
 }
@@ -120,13 +129,6 @@ static pw_isolation_e isolation_of(resolving_t *rs, const char *name,
     if (!strcmp(name, rs->out->main_name)) {
         return PW_ISOLATION_MAIN;
     }
-    if (said->isolation == PW_ISOLATION_OWN_GIL && !pw_pyversion_own_gil()) {
-        complain(rs, &said->isolation_place,
-                 "PW0003 WSGIIsolation own-gil: Python %s cannot give an "
-                 "interpreter its own GIL. Mend: shared-gil, or a Python from "
-                 "3.13 (better 3.14)",
-                 pw_pyversion());
-    }
     if (said->isolation != PW_ISOLATION_UNSET) {
         return said->isolation;
     }
@@ -155,8 +157,8 @@ static int read_venv(apr_pool_t *pool, const char *home, const char **version)
     int venv = 0;
 
     *version = NULL;
-    if (ap_pcfg_openfile(&file, pool, apr_pstrcat(pool, home, "/pyvenv.cfg",
-                                                  NULL))
+    if (ap_pcfg_openfile(&file, pool,
+                         apr_pstrcat(pool, home, "/pyvenv.cfg", NULL))
         != APR_SUCCESS) {
         return 0;
     }
@@ -182,38 +184,99 @@ static int same_minor(const char *version)
            && (version[len] == '.' || version[len] == '\0');
 }
 
-/* The home as an interpreter's virtual environment, or NULL: then it is not
- * there yet, or (at server level) a prefix, in map.python_home. */
-static const char *check_home(resolving_t *rs, const pw_tuning_t *t, int block)
+/* 1 where the home is a virtual environment; one of another Python is an
+ * error. */
+static int check_venv(resolving_t *rs, const pw_tuning_t *t)
 {
     const char *version;
 
-    if (!t->home) {
-        return NULL;
+    if (!read_venv(rs->pool, t->home, &version)) {
+        return 0;
     }
-    if (read_venv(rs->pool, t->home, &version)) {
-        if (version && !same_minor(version)) {
-            complain(rs, &t->home_place,
-                     "PW0004 WSGIPythonHome %s: a virtual environment of "
-                     "Python %s, but the module is linked with %s. Mend: make "
-                     "one with python%s -m venv, or build the module for the "
-                     "other Python",
-                     t->home, version, pw_pyversion(), pw_pyversion_minor());
-        }
-        return t->home;
-    }
-    if (block && ap_is_directory(rs->pool, t->home)) {
+    if (version && !same_minor(version)) {
         complain(rs, &t->home_place,
-                 "PW0005 WSGIPythonHome %s: no virtual environment (it has no "
-                 "pyvenv.cfg). Mend: python%s -m venv %s; a prefix can only "
-                 "be said at server level",
-                 t->home, pw_pyversion_minor(), t->home);
+                 "PW0004 WSGIPythonHome %s: a virtual environment of Python "
+                 "%s, but the module is linked with %s. Mend: make one with "
+                 "python%s -m venv, or build the module for the other Python",
+                 t->home, version, pw_pyversion(rs->pool),
+                 pw_pyversion_minor());
     }
-    if (!block) {
-        rs->out->map.python_home = t->home;
-        return NULL;
+    return 1;
+}
+
+static int is_missing(const char *path, apr_pool_t *ptemp)
+{
+    apr_finfo_t info;
+
+    return APR_STATUS_IS_ENOENT(apr_stat(&info, path, APR_FINFO_TYPE, ptemp));
+}
+
+/* Is this directory there, without the standard library of our Python? */
+static int is_foreign_prefix(resolving_t *rs, const char *home)
+{
+    const char *minor = pw_pyversion_minor();
+
+    return ap_is_directory(rs->pool, home)
+           && is_missing(
+               apr_pstrcat(rs->pool, home, "/lib/python", minor, NULL),
+               rs->pool)
+           && is_missing(
+               apr_pstrcat(rs->pool, home, "/lib64/python", minor, NULL),
+               rs->pool);
+}
+
+/* At server level: every interpreter's virtual environment, or the prefix of
+ * Python itself. */
+static void check_server_home(resolving_t *rs)
+{
+    const pw_tuning_t *t = &rs->conf->tuning;
+
+    if (!t->home) {
+        return;
     }
-    return t->home;
+    if (check_venv(rs, t)) {
+        rs->home = t->home;
+        return;
+    }
+    rs->out->map.python_home = t->home;
+    if (is_foreign_prefix(rs, t->home)) {
+        complain(rs, &t->home_place,
+                 "PW0015 WSGIPythonHome %s: neither a virtual environment nor "
+                 "a prefix of Python %s (it has no lib/python%s). Mend: leave "
+                 "it out, or name a virtual environment of python%s",
+                 t->home, pw_pyversion_minor(), pw_pyversion_minor(),
+                 pw_pyversion_minor());
+    }
+}
+
+static void check_isolation(resolving_t *rs, const pw_tuning_t *t)
+{
+    if (t->isolation == PW_ISOLATION_OWN_GIL && !pw_pyversion_own_gil()) {
+        complain(rs, &t->isolation_place,
+                 "PW0003 WSGIIsolation own-gil: Python %s cannot give an "
+                 "interpreter its own GIL. Mend: shared-gil, or a Python from "
+                 "3.13 (better 3.14)",
+                 pw_pyversion(rs->pool));
+    }
+}
+
+/* A block is checked whether a mount uses it or not. */
+static void check_blocks(resolving_t *rs)
+{
+    for (int i = 0; i < rs->conf->blocks->nelts; i++) {
+        const pw_block_t *b = APR_ARRAY_IDX(rs->conf->blocks, i, pw_block_t *);
+        const pw_tuning_t *t = &b->tuning;
+
+        check_isolation(rs, t);
+        if (t->home && !check_venv(rs, t)
+            && ap_is_directory(rs->pool, t->home)) {
+            complain(rs, &t->home_place,
+                     "PW0005 WSGIPythonHome %s: no virtual environment (it has "
+                     "no pyvenv.cfg). Mend: python%s -m venv %s; a prefix can "
+                     "only be said at server level",
+                     t->home, pw_pyversion_minor(), t->home);
+        }
+    }
 }
 
 static pw_interp_spec_t *new_interp(resolving_t *rs, const char *name)
@@ -230,8 +293,7 @@ static pw_interp_spec_t *new_interp(resolving_t *rs, const char *name)
     spec->name = name;
     spec->index = rs->out->map.interps->nelts;
     spec->isolation = isolation_of(rs, name, own);
-    spec->home = own && own->home ? check_home(rs, own, 1)
-                                  : check_home(rs, server, 0);
+    spec->home = own && own->home ? own->home : rs->home;
     spec->path = own && own->path ? own->path : server->path;
     spec->env = env_of(rs, own);
     spec->startup_timeout = timeout >= 0 ? timeout : STARTUP_TIMEOUT;
@@ -276,12 +338,11 @@ static void find_main(resolving_t *rs)
 
 /* ---- applications ------------------------------------------------------ */
 
-static pw_app_spec_t *app_for(resolving_t *rs, const server_rec *s,
-                              const pw_mount_t *mount, const char *group,
-                              const char *callable, int lazy)
+static pw_app_spec_t *app_for(resolving_t *rs, const pw_mount_t *mount,
+                              const char *group, const char *callable, int lazy)
 {
     pw_resolved_t *out = rs->out;
-    const char *name = group_name(out, s, mount, group, rs->pool);
+    const char *name = group_name(out, mount, group, rs->pool);
     const char *key = app_key(rs->pool, name, mount, callable);
     pw_app_spec_t *app = apr_hash_get(out->apps, key, APR_HASH_KEY_STRING);
     pw_interp_spec_t *interp;
@@ -298,10 +359,10 @@ static pw_app_spec_t *app_for(resolving_t *rs, const server_rec *s,
     app->slot = interp->apps->nelts;
     app->lazy = lazy;
     app->interp = interp;
-    app->log = pw_exchange_httpd_server_log(s);
-    app->label = group && strcmp(group, "%{RESOURCE}")
+    app->log = pw_exchange_httpd_server_log(mount->server);
+    app->label = strcmp(group, "%{RESOURCE}")
                      ? apr_pstrcat(rs->pool, name, " (",
-                                   mount_key(rs->pool, s, mount, ""), ")", NULL)
+                                   mount_key(rs->pool, mount, ""), ")", NULL)
                      : name;
     APR_ARRAY_PUSH(interp->apps, pw_app_spec_t *) = app;
     apr_hash_set(out->apps, key, APR_HASH_KEY_STRING, app);
@@ -330,18 +391,34 @@ static int may_apply(const resolving_t *rs, const pw_section_t *section,
                || begins_with(section->path, where));
 }
 
-/* What sections may say beside the default: every pairing gets its
- * application, which loads when it is first asked for. */
+static void add_once(apr_array_header_t *words, const char *word)
+{
+    for (int i = 0; i < words->nelts; i++) {
+        if (!strcmp(APR_ARRAY_IDX(words, i, const char *), word)) {
+            return;
+        }
+    }
+    APR_ARRAY_PUSH(words, const char *) = word;
+}
+
+/* What sections may say beside the default, which comes first: every pairing
+ * gets its application, which loads when it is first asked for. */
 static void pair(resolving_t *rs, const server_rec *s, const pw_mount_t *mount,
-                 apr_array_header_t *groups, apr_array_header_t *callables)
+                 const apr_array_header_t *groups,
+                 const apr_array_header_t *callables)
 {
     int lazy = groups->nelts > 1 || callables->nelts > 1;
 
     rs->out->lazy |= lazy;
     for (int g = 0; g < groups->nelts; g++) {
         for (int c = 0; c < callables->nelts; c++) {
-            app_for(rs, s, mount, APR_ARRAY_IDX(groups, g, const char *),
-                    APR_ARRAY_IDX(callables, c, const char *), lazy);
+            pw_use_t *use = apr_array_push(rs->out->uses);
+
+            use->server = s;
+            use->mount = mount;
+            use->app =
+                app_for(rs, mount, APR_ARRAY_IDX(groups, g, const char *),
+                        APR_ARRAY_IDX(callables, c, const char *), lazy);
         }
     }
 }
@@ -364,11 +441,24 @@ static const char *default_callable(const pw_server_conf_t *conf,
     return conf->callable ? conf->callable : CALLABLE;
 }
 
+static void check_demand(resolving_t *rs, const pw_mount_t *mount)
+{
+    if (mount->demand && mount->group && *mount->group != '%'
+        && !block_named(rs->conf, mount->group)) {
+        complain(rs, &mount->place,
+                 "PW0007 interpreter=%s: no <WSGIInterpreter %s> block "
+                 "defines it. Mend: add the block, or use "
+                 "application-group=%s, which needs none",
+                 mount->group, mount->group, mount->group);
+    }
+}
+
+/* A mount as server s has it: its own, or the main server's. */
 static void resolve_mount(resolving_t *rs, const server_rec *s,
-                          const pw_server_conf_t *conf, const pw_mount_t *mount)
+                          pw_server_conf_t *conf, const pw_mount_t *mount)
 {
     apr_array_header_t *groups, *callables;
-    pw_use_t *use;
+    int first = rs->out->uses->nelts;
 
     groups = apr_array_make(rs->pool, 2, sizeof(const char *));
     callables = apr_array_make(rs->pool, 2, sizeof(const char *));
@@ -382,25 +472,18 @@ static void resolve_mount(resolving_t *rs, const server_rec *s,
             continue;
         }
         if (section->group && !mount->group) {
-            APR_ARRAY_PUSH(groups, const char *) = section->group;
+            add_once(groups, section->group);
         }
         if (section->callable && !mount->callable) {
-            APR_ARRAY_PUSH(callables, const char *) = section->callable;
+            add_once(callables, section->callable);
         }
     }
-    if (mount->demand && mount->group && *mount->group != '%'
-        && !block_named(rs->conf, mount->group)) {
-        complain(rs, &mount->place,
-                 "PW0007 interpreter=%s: no <WSGIInterpreter %s> block "
-                 "defines it. Mend: add the block, or use "
-                 "application-group=%s, which needs none",
-                 mount->group, mount->group, mount->group);
+    if (s == mount->server) {
+        check_demand(rs, mount);
     }
     pair(rs, s, mount, groups, callables);
-    use = apr_array_push(rs->out->uses);
-    use->server = s;
-    use->mount = mount;
-    use->app = pw_resolve_app(s, mount, NULL, NULL, rs->pool);
+    APR_ARRAY_PUSH(conf->defaults, pw_app_spec_t *) =
+        APR_ARRAY_IDX(rs->out->uses, first, pw_use_t).app;
 }
 
 /* Sections of virtual hosts are noted in their own configuration. */
@@ -441,12 +524,17 @@ int pw_resolve(apr_pool_t *pconf, server_rec *main_server)
                                     ? rs.conf->shutdown_timeout
                                     : SHUTDOWN_TIMEOUT;
     check_neighbours(&rs);
+    check_isolation(&rs, &rs.conf->tuning);
+    check_server_home(&rs);
+    check_blocks(&rs);
     find_main(&rs);
     gather_sections(&rs);
     for (server_rec *s = main_server; s; s = s->next) {
         pw_server_conf_t *conf = pw_config_server(s);
 
         conf->resolved = out;
+        conf->defaults = apr_array_make(pconf, conf->mounts->nelts + 1,
+                                        sizeof(pw_app_spec_t *));
         for (int i = 0; i < conf->mounts->nelts; i++) {
             resolve_mount(&rs, s, conf,
                           APR_ARRAY_IDX(conf->mounts, i, pw_mount_t *));
@@ -469,28 +557,42 @@ pw_app_spec_t *pw_resolve_app(const server_rec *s, const pw_mount_t *mount,
     if (mount->callable || !callable) {
         callable = default_callable(conf, mount);
     }
-    name = group_name(out, s, mount, group, rpool);
+    name = group_name(out, mount, group, rpool);
     return apr_hash_get(out->apps, app_key(rpool, name, mount, callable),
                         APR_HASH_KEY_STRING);
 }
 
 /* ---- the state of files ------------------------------------------------ */
 
-static int is_missing(const char *path, apr_pool_t *ptemp)
+static void warn_app(const pw_app_spec_t *app, apr_pool_t *ptemp)
 {
-    apr_finfo_t info;
-
-    return APR_STATUS_IS_ENOENT(
-        apr_stat(&info, path, APR_FINFO_TYPE, ptemp));
+    if (app->script && is_missing(app->script, ptemp)) {
+        pw_log(&app->log, PW_LOG_WARN,
+               "PW0008 %s: the script %s is not there; requests to it are "
+               "answered 503 until it is",
+               app->label, app->script);
+    }
+    if (app->script && ap_is_directory(ptemp, app->script)) {
+        pw_log(&app->log, PW_LOG_WARN,
+               "PW0016 %s: %s is a directory, not a script; requests to it "
+               "are answered with an error. Mend: name each script file",
+               app->label, app->script);
+    }
 }
 
 void pw_resolve_warn(const server_rec *main_server, apr_pool_t *ptemp)
 {
     const pw_map_t *map = &pw_config_server(main_server)->resolved->map;
 
+    if (map->python_home && is_missing(map->python_home, ptemp)) {
+        pw_log(&map->log, PW_LOG_WARN,
+               "PW0017 WSGIPythonHome %s is not there; Python may not start, "
+               "and every application is then answered 503",
+               map->python_home);
+    }
     for (int i = 0; i < map->interps->nelts; i++) {
-        const pw_interp_spec_t *spec = APR_ARRAY_IDX(map->interps, i,
-                                                     const pw_interp_spec_t *);
+        const pw_interp_spec_t *spec =
+            APR_ARRAY_IDX(map->interps, i, const pw_interp_spec_t *);
 
         if (spec->home && is_missing(spec->home, ptemp)) {
             pw_log(&map->log, PW_LOG_WARN,
@@ -499,39 +601,51 @@ void pw_resolve_warn(const server_rec *main_server, apr_pool_t *ptemp)
                    spec->name, spec->home);
         }
         for (int a = 0; a < spec->apps->nelts; a++) {
-            const pw_app_spec_t *app =
-                APR_ARRAY_IDX(spec->apps, a, const pw_app_spec_t *);
-
-            if (app->script && is_missing(app->script, ptemp)) {
-                pw_log(&map->log, PW_LOG_WARN,
-                       "PW0008 %s: the script %s is not there; requests to it "
-                       "are answered 503 until it is",
-                       app->label, app->script);
-            }
+            warn_app(APR_ARRAY_IDX(spec->apps, a, const pw_app_spec_t *),
+                     ptemp);
         }
     }
 }
 
 /* ---- JSON -------------------------------------------------------------- */
 
+/* The length of the UTF-8 sequence at text; 1 for a byte that begins none. */
+static int utf8_length(const char *text)
+{
+    const unsigned char *u = (const unsigned char *)text;
+    int len = *u < 0xc2 ? 1 : *u < 0xe0 ? 2 : *u < 0xf0 ? 3 : *u < 0xf5 ? 4 : 1;
+
+    for (int i = 1; i < len; i++) {
+        if ((u[i] & 0xc0) != 0x80) {
+            return 1;
+        }
+    }
+    return len;
+}
+
+/* A JSON string, or null. A byte that is no UTF-8 is shown as the latin-1
+ * character that it may be. */
 static const char *quote(apr_pool_t *pool, const char *text)
 {
     char *quoted, *to;
+    int len;
 
     if (!text) {
         return "null";
     }
     to = quoted = apr_palloc(pool, strlen(text) * 6 + 3);
     *to++ = '"';
-    for (; *text; text++) {
-        if ((unsigned char)*text < 0x20) {
+    for (; *text; text += len) {
+        len = utf8_length(text);
+        if (len == 1 && ((unsigned char)*text < 0x20 || *text & 0x80)) {
             to += apr_snprintf(to, 7, "\\u%04x", (unsigned char)*text);
             continue;
         }
         if (*text == '"' || *text == '\\') {
             *to++ = '\\';
         }
-        *to++ = *text;
+        memcpy(to, text, (size_t)len);
+        to += len;
     }
     *to++ = '"';
     *to = '\0';
@@ -552,7 +666,8 @@ static void dump_mounts(const pw_resolved_t *out, const pw_app_spec_t *app,
                 "%s{\"server\": %s, \"port\": %u, \"prefix\": %s, \"file\": "
                 "%s, \"line\": %d}",
                 comma, quote(pool, use->server->server_hostname),
-                (unsigned)use->server->port, quote(pool, use->mount->prefix),
+                (unsigned)server_port(use->server),
+                quote(pool, use->mount->prefix),
                 quote(pool, use->mount->place.file), use->mount->place.line);
             comma = ", ";
         }
@@ -600,11 +715,12 @@ void pw_resolve_dump(const server_rec *main_server, apr_pool_t *ptemp,
     apr_file_printf(to,
                     "{\"python\": %s,\n  \"python_home\": %s,\n  "
                     "\"shutdown_timeout\": %.3f,\n  \"interpreters\": [",
-                    quote(ptemp, pw_pyversion()), quote(ptemp, map->python_home),
+                    quote(ptemp, pw_pyversion(ptemp)),
+                    quote(ptemp, map->python_home),
                     (double)map->shutdown_timeout / APR_USEC_PER_SEC);
     for (int i = 0; i < map->interps->nelts; i++) {
-        const pw_interp_spec_t *spec = APR_ARRAY_IDX(map->interps, i,
-                                                     const pw_interp_spec_t *);
+        const pw_interp_spec_t *spec =
+            APR_ARRAY_IDX(map->interps, i, const pw_interp_spec_t *);
 
         apr_file_printf(to,
                         "%s\n    {\"name\": %s, \"isolation\": %s, \"home\": "

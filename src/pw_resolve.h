@@ -14,10 +14,12 @@
 
 typedef struct pw_resolved_t {
     pw_map_t map;
-    apr_hash_t *interps;      /* by name: pw_interp_spec_t * */
-    apr_hash_t *apps;         /* by pairing: pw_app_spec_t * */
-    const char *main_name;    /* what %{GLOBAL} is called */
-    int lazy;                 /* some application loads on demand only */
+    apr_hash_t *interps;   /* by name: pw_interp_spec_t * */
+    apr_hash_t *apps;      /* by pairing: pw_app_spec_t * */
+    const char *main_name; /* what %{GLOBAL} is called */
+    int lazy;              /* some application loads on demand only */
+    int multithread;       /* what the MPM does; set in post_config */
+    int multiprocess;
     apr_array_header_t *uses; /* of pw_use_t: every server's mounts */
 } pw_resolved_t;
 
@@ -25,7 +27,7 @@ typedef struct pw_resolved_t {
 typedef struct pw_use_t {
     const server_rec *server;
     const pw_mount_t *mount;
-    pw_app_spec_t *app; /* where no section says otherwise */
+    pw_app_spec_t *app; /* one of those that its sections may ask for */
 } pw_use_t;
 
 /* Resolves everything into pconf. OK, or HTTP_INTERNAL_SERVER_ERROR after a
