@@ -203,6 +203,9 @@ static int handler(request_rec *r)
     }
     x = pw_exchange_httpd_create(r, m->script_name, m->path_info);
     status = pw_gate_run(child_runtime, app, x);
+    if (r->eos_sent) {
+        return OK; /* by us, or by a filter that refused the request body */
+    }
     return status == HTTP_SERVICE_UNAVAILABLE ? answer_unavailable(r) : status;
 }
 
@@ -216,6 +219,7 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_child_init(child_init, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_child_stopping(child_stopping, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(handler, NULL, NULL, APR_HOOK_MIDDLE);
+    pw_exchange_httpd_register_hooks();
     pw_mount_register_hooks();
 }
 

@@ -21,6 +21,8 @@
 
 APLOG_USE_MODULE(polywsgi);
 
+#define GUARD "POLYWSGI_GUARD"
+
 /* The implementation's own part, behind pw_exchange_t.owner. */
 typedef struct owner_t {
     request_rec *r;
@@ -30,6 +32,7 @@ typedef struct owner_t {
     apr_bucket_brigade *in;  /* what is read, but not taken yet; or NULL */
     int body_ended;
     int begun;
+    int guarded; /* guard_filter is in place */
 } owner_t;
 
 static owner_t *owner_of(const pw_exchange_t *x)
@@ -240,12 +243,52 @@ static int exchange_variables(pw_exchange_t *x, pw_emit_fn *emit, void *baton)
 
 /* ---- request body ------------------------------------------------------ */
 
-/* After a failed read no one knows where the next request begins, so this
- * connection has none. AP_FILTER_ERROR is no APR status. */
+/* An input filter that refused the request body (LimitRequestBody, a bad
+ * chunk) has sent the whole response: nothing may follow it. */
+static int already_answered(const request_rec *r)
+{
+    return r->eos_sent;
+}
+
+/*
+ * After a failed read no one knows where the next request begins, so this
+ * connection has none. AP_FILTER_ERROR is no APR status: the input filter has
+ * answered the request itself (see already_answered), and its answer is the
+ * reason.
+ */
 static apr_status_t read_failed(owner_t *o, apr_status_t rv)
 {
-    o->r->connection->keepalive = AP_CONN_CLOSE;
-    return rv == AP_FILTER_ERROR ? APR_EGENERAL : rv;
+    request_rec *r = o->r;
+
+    r->connection->keepalive = AP_CONN_CLOSE;
+    if (rv != AP_FILTER_ERROR) {
+        return rv;
+    }
+    switch (r->status) {
+    case HTTP_REQUEST_ENTITY_TOO_LARGE:
+        return APR_ENOSPC;
+    case HTTP_REQUEST_TIME_OUT:
+        return APR_TIMEUP;
+    default:
+        return APR_EGENERAL;
+    }
+}
+
+/*
+ * Output filter. An input filter that refuses the body passes an error and the
+ * end of the response. Behind a response that has begun this would be the last
+ * chunk: it becomes the error that makes httpd leave that out, see
+ * exchange_abort.
+ */
+static apr_status_t guard_filter(ap_filter_t *f, apr_bucket_brigade *bb)
+{
+    for (apr_bucket *b = APR_BRIGADE_FIRST(bb); b != APR_BRIGADE_SENTINEL(bb);
+         b = APR_BUCKET_NEXT(b)) {
+        if (AP_BUCKET_IS_ERROR(b)) {
+            ((ap_bucket_error *)b->data)->status = HTTP_BAD_GATEWAY;
+        }
+    }
+    return ap_pass_brigade(f->next, bb);
 }
 
 /* Reads the next brigade where the last one is used up. */
@@ -254,13 +297,18 @@ static apr_status_t fill(owner_t *o, apr_size_t want)
     request_rec *r = o->r;
     apr_status_t rv;
 
+    if (o->begun && !o->guarded) {
+        o->guarded = 1;
+        ap_add_output_filter(GUARD, NULL, r, r->connection);
+    }
     if (!o->in) {
         o->in = apr_brigade_create(r->pool, r->connection->bucket_alloc);
     }
     rv = ap_get_brigade(r->input_filters, o->in, AP_MODE_READBYTES,
                         APR_BLOCK_READ, (apr_off_t)want);
-    if (rv == APR_SUCCESS && APR_BRIGADE_EMPTY(o->in)) {
-        rv = APR_EOF;
+    if (rv == APR_SUCCESS
+        && (APR_BRIGADE_EMPTY(o->in) || already_answered(r))) {
+        rv = APR_EGENERAL; /* refused behind a response that has begun */
     }
     return rv;
 }
@@ -332,6 +380,9 @@ static int exchange_begin(pw_exchange_t *x, int status, const char *status_line,
         return -1;
     }
     o->begun = 1;
+    if (already_answered(r)) {
+        return 0; /* and pass will say that the client takes no more */
+    }
     r->status = status;
     r->status_line = status_line;
     forget_file(r);
@@ -354,8 +405,11 @@ static int exchange_begin(pw_exchange_t *x, int status, const char *status_line,
 static apr_status_t exchange_pass(pw_exchange_t *x, apr_bucket_brigade *bb)
 {
     request_rec *r = owner_of(x)->r;
-    apr_status_t rv = ap_pass_brigade(r->output_filters, bb);
+    apr_status_t rv = APR_ECONNABORTED;
 
+    if (!already_answered(r)) {
+        rv = ap_pass_brigade(r->output_filters, bb);
+    }
     apr_brigade_cleanup(bb);
     if (rv == APR_SUCCESS && r->connection->aborted) {
         rv = APR_ECONNABORTED;
@@ -369,8 +423,12 @@ static void exchange_abort(pw_exchange_t *x)
 {
     request_rec *r = owner_of(x)->r;
     apr_bucket_alloc_t *alloc = r->connection->bucket_alloc;
-    apr_bucket_brigade *bb = apr_brigade_create(r->pool, alloc);
+    apr_bucket_brigade *bb;
 
+    if (already_answered(r)) {
+        return;
+    }
+    bb = apr_brigade_create(r->pool, alloc);
     r->connection->keepalive = AP_CONN_CLOSE;
     APR_BRIGADE_INSERT_TAIL(
         bb, ap_bucket_error_create(HTTP_BAD_GATEWAY, NULL, r->pool, alloc));
@@ -421,4 +479,9 @@ pw_exchange_t *pw_exchange_httpd_create(request_rec *r, const char *script_name,
     x->multithread = resolved->multithread;
     x->multiprocess = resolved->multiprocess;
     return x;
+}
+
+void pw_exchange_httpd_register_hooks(void)
+{
+    ap_register_output_filter(GUARD, guard_filter, NULL, AP_FTYPE_RESOURCE);
 }

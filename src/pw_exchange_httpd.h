@@ -18,4 +18,7 @@ pw_log_t pw_exchange_httpd_server_log(const server_rec *s);
 pw_exchange_t *pw_exchange_httpd_create(request_rec *r, const char *script_name,
                                         const char *path_info);
 
+/* Registers an output filter. */
+void pw_exchange_httpd_register_hooks(void);
+
 #endif
