@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+package PWTest::Server;
+
+# A private httpd for tests that break, restart or stop one.
+#
+#   my $s = PWTest::Server->new(name => 'stop', conf => "WSGIScriptAlias ...");
+#   my $file = $s->app('x.py', $python_source);
+#   $s->start; ... $s->get('/x') ... $s->stop;
+#
+# Its directory is $s->{dir}; @DIR@, @PORT@, @VENVS@ and @APPS@ in `conf` are
+# replaced. stop() judges its log as PWTest describes.
+use strict;
+use warnings FATAL => 'all';
+
+use File::Path qw(make_path);
+use IO::Socket::INET;
+use POSIX ();
+use Time::HiRes qw(time);
+use PWTest ();
+use PWTest::HTTP;
+
+my @running;
+
+sub new {
+    my ($class, %o) = @_;
+    my $t   = $ENV{PW_T_DIR};
+    my $dir = "$t/private/$o{name}";
+    make_path("$dir/apps", "$dir/htdocs", "$dir/var");
+    chmod 01777, "$dir/var";
+    my $self = bless {
+        name => $o{name}, dir => $dir, log => "$dir/error_log", judged => 0,
+        conf => $o{conf}, sizing => $o{sizing}, port => free_port(),
+        global => $o{global} || '',
+    }, $class;
+    write_log($self->{log});
+    return $self;
+}
+
+sub write_log {
+    my ($path) = @_;
+    open my $fh, '>', $path or die "$path: $!";
+    close $fh or die "$path: $!";
+    return;
+}
+
+sub free_port {
+    my $s = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)
+        or die "cannot listen: $!";
+    return $s->sockport;
+}
+
+sub app {
+    my ($self, $name, $source) = @_;
+    my $path = "$self->{dir}/apps/$name";
+    PWTest::write_text($path, $source);
+    return $path;
+}
+
+# Threads enough for a test, one child, room for a graceful restart.
+sub sizing {
+    my ($self) = @_;
+    return $self->{sizing} if $self->{sizing};
+    return <<'END' if PWTest::threaded();
+StartServers 1
+ServerLimit 4
+ThreadLimit 16
+ThreadsPerChild 16
+MinSpareThreads 1
+MaxSpareThreads 16
+MaxRequestWorkers 16
+END
+    return <<'END';
+StartServers 1
+MinSpareServers 1
+MaxSpareServers 1
+ServerLimit 4
+MaxRequestWorkers 4
+END
+}
+
+sub text {
+    my ($self) = @_;
+    my $dir  = $self->{dir};
+    my $home = $ENV{PW_T_PYTHON_HOME};
+    my $text = "ServerRoot $dir\nDefaultRuntimeDir $dir\nPidFile $dir/pid\n"
+        . "DocumentRoot $dir/htdocs\nListen 127.0.0.1:$self->{port}\n"
+        . "ServerName main.test:$self->{port}\nErrorLog $dir/error_log\n"
+        . "LogLevel info polywsgi:debug http2:warn\n"
+        . "Include $ENV{PW_T_DIR}/conf/modules.conf\n" . $self->sizing
+        . "<Directory />\n  Require all granted\n</Directory>\n"
+        . "CoreDumpDirectory $dir/var\nTypesConfig /etc/mime.types\n";
+    $text .= "User $ENV{PW_T_USER}\nGroup $ENV{PW_T_GROUP}\n" if $> == 0;
+    $text .= "WSGIPythonHome $home\n" if $home && $self->{conf} !~ /^WSGIPythonHome/m;
+    $text .= $self->{conf} . "\n";
+    my %word = (DIR => $dir, PORT => $self->{port},
+        VENVS => $ENV{PW_T_VENVS}, APPS => "$ENV{PW_T_DIR}/apps");
+    $text =~ s/\@(DIR|PORT|VENVS|APPS)\@/$word{$1}/g;
+    return $text;
+}
+
+sub write_conf {
+    my ($self, $conf) = @_;
+    $self->{conf} = $conf if defined $conf;
+    PWTest::write_text("$self->{dir}/httpd.conf", $self->text);
+    return;
+}
+
+# httpd with some arguments, to its end: (exit status, all it printed).
+sub run {
+    my ($self, @args) = @_;
+    $self->write_conf;
+    open my $fh, '-|', 'sh', '-c', 'exec "$@" 2>&1', 'sh', $ENV{PW_T_HTTPD},
+        '-f', "$self->{dir}/httpd.conf", @args or die "httpd: $!";
+    local $/ = undef;
+    my $said = <$fh> // '';
+    close $fh;
+    return ($? >> 8, $said);
+}
+
+# Starts it in the foreground, as our own process, and waits until it accepts.
+sub start {
+    my ($self, @args) = @_;
+    $self->write_conf;
+    my $pid = fork // die "fork: $!";
+    if (!$pid) {
+        setpgrp 0, 0; # prefork ends its whole process group
+        open STDOUT, '>>', $self->{log};
+        open STDERR, '>>', $self->{log};
+        # In a process group of its own: prefork's parent signals the whole
+        # group when it ends.
+        POSIX::setsid();
+        exec $ENV{PW_T_HTTPD}, '-f', "$self->{dir}/httpd.conf",
+            '-DFOREGROUND', @args
+            or POSIX::_exit(127);
+    }
+    $self->{pid} = $pid;
+    push @running, $self;
+    my $up = PWTest::wait_for { $self->connects || !$self->alive } 60;
+    return $up && $self->alive ? 1 : 0;
+}
+
+sub connects {
+    my ($self) = @_;
+    return IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+        PeerPort => $self->{port}, Timeout => 5) ? 1 : 0;
+}
+
+sub alive {
+    my ($self) = @_;
+    return 0 if !$self->{pid};
+    if (waitpid($self->{pid}, POSIX::WNOHANG()) == $self->{pid}) {
+        $self->{status} = $?;
+        $self->{pid}    = 0;
+        return 0;
+    }
+    return 1;
+}
+
+# The children of httpd's parent now.
+sub children {
+    my ($self) = @_;
+    my @pids;
+    for my $file (glob '/proc/[0-9]*/stat') {
+        my $stat = eval { PWTest::read_text($file) } // next;
+        my ($pid, $state, $parent) = $stat =~ /^(\d+) \(.*\) (\S) (\d+)/s
+            or next;
+        push @pids, $pid if $parent == ($self->{pid} || -1) && $state ne 'Z';
+    }
+    return @pids;
+}
+
+sub signal {
+    my ($self, $name) = @_;
+    return kill $name => $self->{pid};
+}
+
+# Sends TERM and waits. Returns the seconds it took, undef where it did not end
+# within `limit` (then it is killed). Judges the log unless `quiet`.
+sub stop {
+    my ($self, %o) = @_;
+    return if !$self->alive;
+    my @family = $self->children;
+    my $from   = time;
+    $self->signal('TERM');
+    my $ended = PWTest::wait_for { !$self->alive } $o{limit} || 30;
+    my $took  = time - $from;
+    if (!$ended) {
+        kill KILL => $self->{pid}, @family;
+        waitpid $self->{pid}, 0;
+        $self->{pid} = 0;
+    }
+    @running = grep { $_ != $self } @running;
+    $self->judge if !$o{quiet};
+    return $ended ? $took : undef;
+}
+
+sub judge {
+    my ($self) = @_;
+    my $ok = PWTest::judge_log($self->{log}, $self->{judged});
+    $self->{judged} = -s $self->{log};
+    return $ok;
+}
+
+sub request {
+    my ($self, @more) = @_;
+    return PWTest::HTTP::request(port => $self->{port}, @more);
+}
+
+sub get {
+    my ($self, $path, @more) = @_;
+    return $self->request(path => $path, @more);
+}
+
+sub get_json {
+    my ($self, $path, @more) = @_;
+    return PWTest::decode($self->get($path, @more), $path);
+}
+
+sub connect {
+    my ($self, @more) = @_;
+    return PWTest::HTTP->new(port => $self->{port}, @more);
+}
+
+sub lines {
+    my ($self, $pattern) = @_;
+    return grep { $_ =~ $pattern } PWTest::log_since(0, $self->{log});
+}
+
+# A test that dies must leave no server behind.
+END {
+    my $status = $?;
+    for my $self (@running) {
+        next if !$self->{pid};
+        kill KILL => $self->{pid}, $self->children;
+        waitpid $self->{pid}, 0;
+    }
+    $? = $status;
+}
+
+1;

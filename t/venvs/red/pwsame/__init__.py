@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A package that two applications have in two versions."""
+
+__version__ = "1.0"
+colour = "red"
+seen = []
