@@ -3,10 +3,12 @@
 
     quickstart.py free PORT           exit status 0 where PORT can be had
     quickstart.py wait PORT PID HOST...
-                                      returns when every virtual host answers,
-                                      or with status 1 when httpd has ended
-    quickstart.py secret              prints a new secret
+                                      returns when every virtual host answers:
+                                      0, or 2 where one answers with an error,
+                                      or 1 as soon as httpd (PID) has ended
+    quickstart.py secret BYTES        prints a new secret
 """
+import errno
 import http.client
 import os
 import secrets
@@ -21,8 +23,8 @@ def free(port):
     """What keeps us from listening, or nothing."""
     try:
         socket.create_server(("127.0.0.1", port)).close()
-    except (OSError, OverflowError) as error:
-        return str(error)
+    except OSError as error:
+        return "it is in use" if error.errno == errno.EADDRINUSE else os.strerror(error.errno)
     return None
 
 
@@ -60,7 +62,7 @@ def wait(port, pid, hosts):
         if not alive(pid):
             return 1
         if status == 0 or status >= 500:
-            print("   http://%s:%d/ %s; the lines above say why"
+            print("    http://%s:%d/ %s; the lines above say why"
                   % (host, port, "answers %d" % status if status else "does not answer"))
             bad = True
     return 2 if bad else 0
