@@ -56,19 +56,21 @@ static void life_reap(pw_instance_t *inst)
 }
 
 /* A fresh instance takes over; this one drains. Where no thread can be had
- * for it, this one stays as it is and the next request asks again. */
+ * for it, this one stays as it is, and a later request asks again. */
 static void life_replace(pw_instance_t *inst)
 {
     apr_status_t rv;
 
     rv = pw_runtime_spawn(inst->rt, inst->spec, inst->generation + 1);
-    if (rv != APR_SUCCESS) {
-        pw_log(&inst->spec->log, PW_LOG_ERR,
-               "PW0103 %s: no thread for a fresh interpreter (error %d); its "
-               "failed applications stay failed",
-               inst->spec->name, rv);
+    if (rv == APR_SUCCESS) {
+        pw_pool_drain(&inst->member);
+        return;
     }
-    pw_pool_drain(&inst->member);
+    pw_log(&inst->spec->log, PW_LOG_ERR,
+           "PW0103 %s: no thread for a fresh interpreter (error %d); its "
+           "failed applications are tried again later",
+           inst->spec->name, rv);
+    pw_pool_keep(&inst->member);
 }
 
 /* Runs stop.py: threading's and atexit's handlers, non-daemon threads joined

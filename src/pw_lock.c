@@ -55,6 +55,22 @@ void pw_lock_release(pw_lock_t *lock) PW_TSA(no_thread_safety_analysis)
     }
 }
 
+static struct timespec to_timespec(pw_instant_t instant)
+{
+    struct timespec ts = {.tv_sec = instant / 1000000,
+                          .tv_nsec = (instant % 1000000) * 1000};
+
+    return ts;
+}
+
+int pw_lock_take_by(pw_lock_t *lock, pw_instant_t deadline)
+    PW_TSA(no_thread_safety_analysis)
+{
+    struct timespec ts = to_timespec(deadline);
+
+    return pthread_mutex_clocklock(&lock->mutex, CLOCK_MONOTONIC, &ts) == 0;
+}
+
 void pw_lock_assert(pw_lock_t *lock)
 {
 #ifdef PW_DEBUG
@@ -100,7 +116,6 @@ int pw_cond_wait(pw_cond_t *cond, pw_lock_t *lock, pw_instant_t deadline)
     if (pw_now() >= deadline) {
         return 0;
     }
-    ts.tv_sec = deadline / 1000000;
-    ts.tv_nsec = (deadline % 1000000) * 1000;
+    ts = to_timespec(deadline);
     return pthread_cond_timedwait(&cond->cond, &lock->mutex, &ts) != ETIMEDOUT;
 }

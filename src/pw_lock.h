@@ -31,6 +31,7 @@
 #define PW_REQUIRES(...) PW_TSA(requires_capability(__VA_ARGS__))
 #define PW_ACQUIRE(...) PW_TSA(acquire_capability(__VA_ARGS__))
 #define PW_RELEASE(...) PW_TSA(release_capability(__VA_ARGS__))
+#define PW_TRY_ACQUIRE(...) PW_TSA(try_acquire_capability(__VA_ARGS__))
 
 typedef struct PW_CAPABILITY pw_lock_t {
     pthread_mutex_t mutex;
@@ -51,6 +52,11 @@ void pw_lock_init(pw_lock_t *lock);
 void pw_lock_destroy(pw_lock_t *lock);
 void pw_lock_take(pw_lock_t *lock) PW_ACQUIRE(*lock);
 void pw_lock_release(pw_lock_t *lock) PW_RELEASE(*lock);
+
+/* Waits no longer than the deadline: 1 when taken, 0 when not. For the keeper:
+ * prefork ends a child in a signal handler, above whoever holds a lock. */
+int pw_lock_take_by(pw_lock_t *lock, pw_instant_t deadline)
+    PW_TRY_ACQUIRE(1, *lock);
 
 /*
  * First line of every function named *_locked: a build with PW_DEBUG aborts

@@ -382,6 +382,21 @@ void pw_pool_drain(pw_member_t *member)
     pw_lock_release(&member->pool->lock);
 }
 
+void pw_pool_keep(pw_member_t *member)
+{
+    pw_pool_t *pool = member->pool;
+
+    pw_lock_take(&pool->lock);
+    member->replace = 0;
+    for (int i = 0; i < pool->setup.slots; i++) {
+        if (member->slots[i] == PW_SLOT_FAILED) {
+            pool->slots[i].retry_at = pw_now() + pool->slots[i].delay;
+        }
+    }
+    pw_cond_broadcast(&pool->ready);
+    pw_lock_release(&pool->lock);
+}
+
 void pw_pool_ended(pw_member_t *member, pw_state_e state)
 {
     pw_pool_t *pool = member->pool;
@@ -416,7 +431,9 @@ void pw_pool_quiesce(pw_pool_t *pool)
 
 void pw_pool_stop(pw_pool_t *pool, pw_instant_t drained_by)
 {
-    pw_lock_take(&pool->lock);
+    if (!pw_lock_take_by(&pool->lock, drained_by)) {
+        return;
+    }
     pool->quiesced = 1;
     pool->stopping = 1;
     pool->drained_by = drained_by;

@@ -126,6 +126,10 @@ apr_interval_time_t pw_pool_retry_delay(pw_member_t *member, int slot);
  * goes here any more. READY or BROKEN -> DRAINING. */
 void pw_pool_drain(pw_member_t *member);
 
+/* Own thread, at PW_DO_REPLACE, where no fresh member can be had: this one
+ * stays as it was, and its failed slots wait for their delay again. */
+void pw_pool_keep(pw_member_t *member);
+
 /* Own thread, last: DEAD (the member may be freed afterwards) or PARKED. */
 void pw_pool_ended(pw_member_t *member, pw_state_e state);
 
@@ -136,7 +140,7 @@ void pw_pool_nudge(pw_member_t *member);
 void pw_pool_quiesce(pw_pool_t *pool);
 
 /* Keeper: every member gets PW_DO_STOP as soon as it has no lease, and at
- * drained_by in any case. */
+ * drained_by in any case. Gives up where the lock cannot be had by then. */
 void pw_pool_stop(pw_pool_t *pool, pw_instant_t drained_by);
 
 /* Would a retry of this slot, if it fails, be made in a fresh member? For the

@@ -15,6 +15,7 @@
 #include "pw_instance.h"
 #include "pw_life.h"
 
+#define LOG_PATIENCE 100000 /* microseconds for a lock before _exit */
 #define LIFE_STACK (8 * 1024 * 1024) /* 3.13 overflows 1 MB in json */
 
 /* this thread: its record; the key only serves to hear of the thread's end. */
@@ -333,18 +334,17 @@ static void log_counters(pw_runtime_t *rt)
            (long)getpid(), counters);
 }
 
-static void keeper_deadline(void *baton)
+/* Names what has not stopped. */
+static void log_remaining_locked(pw_runtime_t *rt) PW_REQUIRES(rt->lock)
 {
-    pw_runtime_t *rt = baton;
+    int seconds = (int)(rt->map->shutdown_timeout / APR_USEC_PER_SEC);
 
-    pw_lock_take(&rt->lock);
     for (pw_instance_t *i = rt->instances; i; i = i->next) {
         if (!i->finished) {
             pw_log(&i->spec->log, PW_LOG_WARN,
                    "PW0191 %s: did not stop within WSGIShutdownTimeout (%d "
                    "s); the child ends without it",
-                   i->spec->name,
-                   (int)(rt->map->shutdown_timeout / APR_USEC_PER_SEC));
+                   i->spec->name, seconds);
         }
     }
     if (rt->running == 0) {
@@ -352,9 +352,18 @@ static void keeper_deadline(void *baton)
                "PW0192 polywsgi: every interpreter has stopped, but a request "
                "has not returned within WSGIShutdownTimeout (%d s); the child "
                "ends without it",
-               (int)(rt->map->shutdown_timeout / APR_USEC_PER_SEC));
+               seconds);
     }
-    pw_lock_release(&rt->lock);
+}
+
+static void keeper_deadline(void *baton)
+{
+    pw_runtime_t *rt = baton;
+
+    if (pw_lock_take_by(&rt->lock, pw_now() + LOG_PATIENCE)) {
+        log_remaining_locked(rt);
+        pw_lock_release(&rt->lock);
+    }
     log_counters(rt);
 }
 

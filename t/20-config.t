@@ -199,10 +199,11 @@ if (threaded()) {
         ok($s->start, 'started');
         # httpd listens before it says this.
         my @warned;
-        ok(wait_for {
+        my $named = wait_for {
             @warned = $s->lines(qr/:warn\].*PW00\d\d/);
             scalar grep { $_ =~ $case->{like} } @warned;
-        } 10, 'a warning names the directive') or diag("warned: @warned");
+        };
+        ok($named, 'a warning names the directive') or diag("warned: @warned");
         $s->stop;
     }, @sizing);
 }

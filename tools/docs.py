@@ -84,7 +84,7 @@ def matches(said, written):
     words = FORMAT.split(written)
     signs = FORMAT.findall(written)
     pattern = re.escape(words[0])
-    for sign, word in zip(signs, words[1:]):
+    for sign, word in zip(signs, words[1:], strict=True):
         pattern += ("%" if sign == "%%" else "(?:.*)") + re.escape(word)
     return re.fullmatch(pattern, said) is not None
 

@@ -27,6 +27,7 @@ static fake_t *fakes[64];
 static int fake_count;      /* atomic: */
 static int failing;         /* atomic: loads fail while set */
 static int create_failing;  /* atomic: so does the interpreter's creation */
+static int spawn_failing;   /* atomic: no thread for a fresh member */
 static int loads;           /* atomic: */
 static int reaped;          /* atomic: */
 
@@ -61,6 +62,10 @@ static void *fake_main(void *arg)
             __atomic_fetch_add(&reaped, 1, __ATOMIC_SEQ_CST);
             break;
         case PW_DO_REPLACE:
+            if (__atomic_load_n(&spawn_failing, __ATOMIC_SEQ_CST)) {
+                pw_pool_keep(&f->member);
+                break;
+            }
             new_fake();
             pw_pool_drain(&f->member);
             break;
@@ -226,6 +231,27 @@ static void test_broken(void)
     end_pool();
 }
 
+static void test_no_thread(void)
+{
+    pw_member_t *m = NULL;
+
+    new_pool(2);
+    failing = 1;
+    spawn_failing = 1;
+    new_fake();
+    ok(lease(0, 10000, &m) == PW_LEASE_FAILED, "a load fails");
+    pw_pool_retry(pool, 0);
+    ok(lease(0, 10000, &m) == PW_LEASE_FAILED && fake_count == 1,
+       "no thread for a fresh member: the failed one stays, and answers");
+    failing = 0;
+    spawn_failing = 0;
+    pw_pool_retry(pool, 0);
+    ok(lease(0, 10000, &m) == PW_LEASE_OK && fake_count == 2,
+       "and is replaced by a later try");
+    pw_pool_return(m);
+    end_pool();
+}
+
 static void test_quiesce(void)
 {
     pw_member_t *m = NULL;
@@ -306,6 +332,7 @@ int main(void)
     test_fresh_retry();
     test_in_place_retry();
     test_broken();
+    test_no_thread();
     test_quiesce();
     test_drain_bound();
     test_random();

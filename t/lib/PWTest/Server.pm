@@ -123,7 +123,6 @@ sub start {
     $self->write_conf;
     my $pid = fork // die "fork: $!";
     if (!$pid) {
-        setpgrp 0, 0; # prefork ends its whole process group
         open STDOUT, '>>', $self->{log};
         open STDERR, '>>', $self->{log};
         # In a process group of its own: prefork's parent signals the whole
