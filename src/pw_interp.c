@@ -371,7 +371,9 @@ int pw_interp_create(pw_instance_t *inst)
                spec->name, pw_isolation_name(spec->isolation), why);
         return -1;
     }
-    pw_metrics_add(&inst->rt->metrics, instances_created);
+    if (spec->isolation != PW_ISOLATION_MAIN) { /* counted at the start */
+        pw_metrics_add(&inst->rt->metrics, instances_created);
+    }
     at.ts = inst->own;
     rc = boot(inst, &at);
     if (rc < 0) {

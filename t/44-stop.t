@@ -25,7 +25,7 @@ def run():
         time.sleep(0.05)
 threading.Thread(target=run, daemon=True).start()
 END
-    { name => 'a busy daemon thread', code => <<'END' },
+    { name => 'a busy daemon thread', busy => 1, code => <<'END' },
 import threading
 def run():
     n = 0
@@ -91,6 +91,10 @@ def hang(environ, start_response):
     time.sleep(3600)
 END
 );
+
+# Before 3.13 CPython asks only the threads of the waiting interpreter to give
+# up a shared GIL: one that computes in another starves all.
+@table = grep { !$_->{busy} } @table if !python_at_least(13);
 
 my $isolation = PWTest::info()->{isolation};
 my $round = 0;
