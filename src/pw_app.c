@@ -59,16 +59,14 @@ static void log_refused(pw_attached_t *at, const pw_app_spec_t *app, int failed)
                    "PW0203 %s: the extension module %s does not load in an "
                    "interpreter of this kind (%s). Mend: run the application "
                    "in the main interpreter, application-group=%%{GLOBAL}",
-                   app->label, name,
-                   pw_isolation_name(app->interp->isolation));
+                   app->label, name, pw_isolation_name(app->interp->isolation));
         }
         else if (name) {
             pw_log(&app->log, PW_LOG_INFO,
                    "PW0204 %s: loaded without the extension module %s, which "
                    "refuses an interpreter of this kind (%s); its package "
                    "went on without it, perhaps slower",
-                   app->label, name,
-                   pw_isolation_name(app->interp->isolation));
+                   app->label, name, pw_isolation_name(app->interp->isolation));
         }
     }
     Py_XDECREF(names);
@@ -86,8 +84,8 @@ static int script_closed(pw_attached_t *at)
 
 static void log_closed(const pw_app_spec_t *app)
 {
-    PyObject *exception = pw_py_take_exception();                 /* new */
-    PyObject *str = exception ? PyObject_Str(exception) : NULL;   /* new */
+    PyObject *exception = pw_py_take_exception();               /* new */
+    PyObject *str = exception ? PyObject_Str(exception) : NULL; /* new */
     const char *words = str ? PyUnicode_AsUTF8(str) : NULL;
 
     pw_log(&app->log, PW_LOG_ERR,
@@ -116,8 +114,8 @@ static pw_lease_e log_failure(pw_attached_t *at, const pw_app_spec_t *app,
 
 pw_lease_e pw_app_load(pw_instance_t *inst, int slot, const char *retry)
 {
-    const pw_app_spec_t *app = APR_ARRAY_IDX(inst->spec->apps, slot,
-                                             const pw_app_spec_t *);
+    const pw_app_spec_t *app =
+        APR_ARRAY_IDX(inst->spec->apps, slot, const pw_app_spec_t *);
     pw_instant_t begin = pw_now();
     pw_attached_t at;
     pw_lease_e rc = PW_LEASE_OK;

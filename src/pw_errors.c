@@ -32,7 +32,10 @@ static const char *without_nul(char *copy, size_t size, const char *line,
     size_t n = len < size ? len : size - 1;
 
     for (size_t i = 0; i < n; i++) {
-        copy[i] = line[i] ? line[i] : '?';
+        copy[i] = line[i];
+        if (!line[i]) {
+            copy[i] = '?';
+        }
     }
     copy[n] = '\0';
     return copy;

@@ -42,7 +42,7 @@ static const char *text(PyObject *pair, Py_ssize_t i)
 void pw_exc_log(pw_attached_t *at, const pw_log_t *log, pw_log_level_e level,
                 const char *code, const char *label, const char *fmt, ...)
 {
-    PyObject *exception = pw_py_take_exception(); /* new */
+    PyObject *exception = pw_py_take_exception();              /* new */
     PyObject *pair = exception ? report(at, exception) : NULL; /* new */
     const char *type = exception ? Py_TYPE(exception)->tp_name : "no exception";
     char what[1024];

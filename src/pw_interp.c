@@ -114,6 +114,7 @@ void pw_interp_enter_own(pw_instance_t *inst, pw_attached_t *at)
     at->entry = NULL;
     at->ts = inst->own;
     PyEval_RestoreThread(at->ts);
+    __atomic_fetch_add(&inst->rt->own_attached, 1, __ATOMIC_RELAXED);
 }
 
 void pw_interp_leave(pw_attached_t *at)
@@ -312,7 +313,8 @@ static int run_parts(pw_instance_t *inst)
     inst->functions = PyDict_New();
     if (!inst->functions
         || PyDict_SetItemString(inst->functions, "__builtins__",
-                                PyEval_GetBuiltins()) < 0) {
+                                PyEval_GetBuiltins())
+               < 0) {
         return -1;
     }
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
@@ -349,8 +351,8 @@ static int boot(pw_instance_t *inst, pw_attached_t *at)
     inst->module = PyImport_ImportModule(inst->rt->setup.module_name);
     env = inst->module ? env_dict(spec) : NULL;
     if (env) {
-        done = pw_interp_call(at, "boot", "(zzNs)", spec->home, spec->path,
-                              env, pw_isolation_name(spec->isolation));
+        done = pw_interp_call(at, "boot", "(zzNs)", spec->home, spec->path, env,
+                              pw_isolation_name(spec->isolation));
     }
     Py_XDECREF(done);
     clear_no_site_flag();

@@ -21,22 +21,49 @@ struct pw_keeper_t {
     pthread_t thread;        /* const: */
     sem_t wake;              /* posted after each change of asked */
     int asked;               /* atomic: ASKED_* */
+    int watching;            /* atomic: setup.watch is being called */
 };
+
+#define WATCH_INTERVAL 5000 /* microseconds: CPython's switch interval */
+
+static void wait_until(pw_keeper_t *k, pw_instant_t until)
+{
+    struct timespec ts = {.tv_sec = until / 1000000,
+                          .tv_nsec = (until % 1000000) * 1000};
+
+    if (until == PW_NEVER) {
+        sem_wait(&k->wake);
+    }
+    else {
+        sem_clockwait(&k->wake, CLOCK_MONOTONIC, &ts);
+    }
+}
+
+/* One look by the owner. It is asked once more after watching has ended: who
+ * came in between has seen that someone watches. */
+static void keeper_look(pw_keeper_t *k)
+{
+    if (!k->setup.watch(k->setup.baton)) {
+        __atomic_store_n(&k->watching, 0, __ATOMIC_SEQ_CST);
+        if (k->setup.watch(k->setup.baton)) {
+            __atomic_store_n(&k->watching, 1, __ATOMIC_SEQ_CST);
+        }
+    }
+}
 
 /* Returns what has been asked for, when that has changed or at the deadline. */
 static int keeper_wait(pw_keeper_t *k, int seen, pw_instant_t deadline)
 {
-    struct timespec ts = {.tv_sec = deadline / 1000000,
-                          .tv_nsec = (deadline % 1000000) * 1000};
     int asked = __atomic_load_n(&k->asked, __ATOMIC_ACQUIRE);
 
     while (asked == seen && (deadline == PW_NEVER || pw_now() < deadline)) {
-        if (deadline == PW_NEVER) {
-            sem_wait(&k->wake);
+        pw_instant_t until = deadline;
+
+        if (__atomic_load_n(&k->watching, __ATOMIC_SEQ_CST)) {
+            until = pw_now() + WATCH_INTERVAL;
+            keeper_look(k);
         }
-        else {
-            sem_clockwait(&k->wake, CLOCK_MONOTONIC, &ts);
-        }
+        wait_until(k, until < deadline ? until : deadline);
         asked = __atomic_load_n(&k->asked, __ATOMIC_ACQUIRE);
     }
     return asked;
@@ -90,6 +117,13 @@ static void ask(pw_keeper_t *k, int what)
 {
     __atomic_fetch_or(&k->asked, what, __ATOMIC_RELEASE);
     sem_post(&k->wake);
+}
+
+void pw_keeper_watch(pw_keeper_t *keeper)
+{
+    if (!__atomic_exchange_n(&keeper->watching, 1, __ATOMIC_SEQ_CST)) {
+        sem_post(&keeper->wake);
+    }
 }
 
 void pw_keeper_quiesce(pw_keeper_t *keeper)

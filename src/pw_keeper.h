@@ -15,10 +15,12 @@ typedef struct pw_keeper_t pw_keeper_t;
 
 typedef struct pw_keeper_setup_t {
     void *baton;
-    apr_interval_time_t timeout;       /* from stop to _exit, microseconds */
-    void (*quiesce)(void *baton);      /* keeper: background loads stop */
-    void (*stop)(void *baton);         /* keeper: every instance is to stop */
-    void (*deadline)(void *baton);     /* keeper: logs what remains */
+    apr_interval_time_t timeout;   /* from stop to _exit, microseconds */
+    void (*quiesce)(void *baton);  /* keeper: background loads stop */
+    void (*stop)(void *baton);     /* keeper: every instance is to stop */
+    void (*deadline)(void *baton); /* keeper: logs what remains */
+    int (*watch)(void *baton); /* keeper: every 5 ms from pw_keeper_watch
+                                * until it returns 0 */
 } pw_keeper_setup_t;
 
 /* Starts the thread. Child start thread; the keeper lives as long as cpool. */
@@ -28,6 +30,9 @@ apr_status_t pw_keeper_start(apr_pool_t *cpool, const pw_keeper_setup_t *setup,
 /* Async-signal-safe, any thread, any number of times. */
 void pw_keeper_quiesce(pw_keeper_t *keeper);
 void pw_keeper_stop(pw_keeper_t *keeper);
+
+/* Any thread: begins to call `watch`, if it is not being called. */
+void pw_keeper_watch(pw_keeper_t *keeper);
 
 /* Any thread: all instances have stopped; the keeper ends. */
 void pw_keeper_done(pw_keeper_t *keeper);

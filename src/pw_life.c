@@ -11,18 +11,18 @@
 #include "pw_exc.h"
 
 /* How an ending instance's threads are waited for, in milliseconds. */
-#define END_BUDGET_MS 5000      /* a living child has time */
-#define STOP_INTERRUPT_MS 200   /* at a child's end they die anyway */
+#define END_BUDGET_MS 5000    /* a living child has time */
+#define STOP_INTERRUPT_MS 200 /* at a child's end they die anyway */
 #define POLL_MS 5
 
 /* What the record of a failed load says of the next try. */
 static void retry_words(pw_instance_t *inst, int slot, char *buf, size_t size)
 {
-    const pw_app_spec_t *app = APR_ARRAY_IDX(inst->spec->apps, slot,
-                                             const pw_app_spec_t *);
+    const pw_app_spec_t *app =
+        APR_ARRAY_IDX(inst->spec->apps, slot, const pw_app_spec_t *);
     int fresh = pw_pool_retries_fresh(&inst->member, slot);
-    int seconds = (int)(pw_pool_retry_delay(&inst->member, slot)
-                        / APR_USEC_PER_SEC);
+    int seconds =
+        (int)(pw_pool_retry_delay(&inst->member, slot) / APR_USEC_PER_SEC);
 
     snprintf(buf, size, "tried again %safter %d s, %s",
              app->script ? "when the file changes or " : "", seconds,

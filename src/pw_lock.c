@@ -71,17 +71,15 @@ int pw_lock_take_by(pw_lock_t *lock, pw_instant_t deadline)
     return pthread_mutex_clocklock(&lock->mutex, CLOCK_MONOTONIC, &ts) == 0;
 }
 
+#ifdef PW_DEBUG
 void pw_lock_assert(pw_lock_t *lock)
 {
-#ifdef PW_DEBUG
     /* Only its owner is told of a deadlock. */
     if (pthread_mutex_lock(&lock->mutex) != EDEADLK) {
         abort();
     }
-#else
-    (void)lock;
-#endif
 }
+#endif
 
 void pw_cond_init(pw_cond_t *cond)
 {

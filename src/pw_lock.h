@@ -30,6 +30,7 @@
 #define PW_GUARDED_BY(l) PW_TSA(guarded_by(l))
 #define PW_REQUIRES(...) PW_TSA(requires_capability(__VA_ARGS__))
 #define PW_ACQUIRE(...) PW_TSA(acquire_capability(__VA_ARGS__))
+#define PW_ASSERTS(...) PW_TSA(assert_capability(__VA_ARGS__))
 #define PW_RELEASE(...) PW_TSA(release_capability(__VA_ARGS__))
 #define PW_TRY_ACQUIRE(...) PW_TSA(try_acquire_capability(__VA_ARGS__))
 
@@ -60,9 +61,17 @@ int pw_lock_take_by(pw_lock_t *lock, pw_instant_t deadline)
 
 /*
  * First line of every function named *_locked: a build with PW_DEBUG aborts
- * where the calling thread does not hold the lock, others do nothing.
+ * where the calling thread does not hold the lock, others do nothing; clang
+ * takes it for held afterwards.
  */
-void pw_lock_assert(pw_lock_t *lock) PW_REQUIRES(*lock);
+#ifdef PW_DEBUG
+void pw_lock_assert(pw_lock_t *lock) PW_ASSERTS(*lock);
+#else
+static inline void pw_lock_assert(pw_lock_t *lock) PW_ASSERTS(*lock)
+{
+    (void)lock;
+}
+#endif
 
 void pw_cond_init(pw_cond_t *cond);
 void pw_cond_destroy(pw_cond_t *cond);

@@ -35,9 +35,8 @@ struct pw_pool_t {
 };
 
 static const char *const state_names[] = {
-    [PW_NEW] = "NEW",           [PW_LOADING] = "LOADING",
-    [PW_READY] = "READY",       [PW_DRAINING] = "DRAINING",
-    [PW_PARKED] = "PARKED",     [PW_DEAD] = "DEAD",
+    [PW_NEW] = "NEW",           [PW_LOADING] = "LOADING", [PW_READY] = "READY",
+    [PW_DRAINING] = "DRAINING", [PW_PARKED] = "PARKED",   [PW_DEAD] = "DEAD",
     [PW_BROKEN] = "BROKEN",
 };
 
@@ -61,6 +60,7 @@ const char *pw_state_name(pw_state_e state)
 
 static void change_locked(pw_member_t *m, pw_state_e state)
 {
+    pw_lock_assert(&m->pool->lock);
     assert(transitions[m->state] & BIT(state));
     m->state = state;
 }
@@ -107,6 +107,7 @@ static int coming(const pw_member_t *m, int slot)
 
 static int coming_locked(pw_pool_t *pool, int slot)
 {
+    pw_lock_assert(&pool->lock);
     for (pw_member_t *m = pool->members; m; m = m->next) {
         if (coming(m, slot)) {
             return 1;
@@ -134,8 +135,8 @@ int pw_pool_retries_fresh(pw_member_t *member, int slot)
     int fresh;
 
     pw_lock_take(&pool->lock);
-    fresh = pool->fresh < pool->setup.fresh_retries
-            && !others_live(member, slot);
+    fresh =
+        pool->fresh < pool->setup.fresh_retries && !others_live(member, slot);
     pw_lock_release(&pool->lock);
     return fresh;
 }
@@ -163,6 +164,7 @@ apr_interval_time_t pw_pool_retry_delay(pw_member_t *member, int slot)
  * failed to try again, itself or by its replacement. */
 static void ask_locked(pw_pool_t *pool, int slot)
 {
+    pw_lock_assert(&pool->lock);
     for (pw_member_t *m = pool->members; m; m = m->next) {
         if (m->state == PW_BROKEN) {
             m->replace = 1;
@@ -188,6 +190,7 @@ static pw_member_t *best_locked(pw_pool_t *pool, int slot)
 {
     pw_member_t *best = NULL;
 
+    pw_lock_assert(&pool->lock);
     for (pw_member_t *m = pool->members; m; m = m->next) {
         if (m->state == PW_READY && m->slots[slot] == PW_SLOT_LOADED
             && !m->replace && (!best || m->leases < best->leases)) {
@@ -203,6 +206,7 @@ static int try_locked(pw_pool_t *pool, int slot, pw_member_t **member,
 {
     slot_t *s = &pool->slots[slot];
 
+    pw_lock_assert(&pool->lock);
     if (pool->stopping) {
         *rc = PW_LEASE_STOPPING;
         return 1;
@@ -271,6 +275,7 @@ void pw_pool_retry(pw_pool_t *pool, int slot)
  * waiting for. */
 static int wanted_locked(pw_pool_t *pool, const pw_member_t *m)
 {
+    pw_lock_assert(&pool->lock);
     for (int i = 0; i < pool->setup.slots; i++) {
         if (m->slots[i] == PW_SLOT_WANTED
             && (!pool->quiesced || pool->slots[i].waiters > 0)) {
@@ -284,6 +289,7 @@ static int wanted_locked(pw_pool_t *pool, const pw_member_t *m)
 static int command_locked(pw_pool_t *pool, pw_member_t *m,
                           pw_command_e *command, int *slot)
 {
+    pw_lock_assert(&pool->lock);
     if (pool->stopping && (m->leases == 0 || pw_now() >= pool->drained_by)) {
         *command = PW_DO_STOP;
         return 1;
@@ -342,6 +348,7 @@ static void record_locked(pw_member_t *m, int slot, pw_lease_e result)
 {
     slot_t *s = &m->pool->slots[slot];
 
+    pw_lock_assert(&m->pool->lock);
     m->slots[slot] = result == PW_LEASE_OK ? PW_SLOT_LOADED : PW_SLOT_FAILED;
     if (result != PW_LEASE_OK) {
         s->delay = next_delay(s);

@@ -69,13 +69,13 @@ typedef enum {
 typedef struct pw_pool_t pw_pool_t;
 
 typedef struct pw_member_t {
-    pw_pool_t *pool;         /* const: */
+    pw_pool_t *pool;          /* const: */
     struct pw_member_t *next; /* lock: */
-    pw_state_e state;        /* lock: */
-    int leases;              /* lock: requests running in it */
-    int replace;             /* lock: its thread shall replace it */
-    int reap;                /* lock: its thread shall reap thread states */
-    unsigned char *slots;    /* lock: pw_slot_e of each application */
+    pw_state_e state;         /* lock: */
+    int leases;               /* lock: requests running in it */
+    int replace;              /* lock: its thread shall replace it */
+    int reap;                 /* lock: its thread shall reap thread states */
+    unsigned char *slots;     /* lock: pw_slot_e of each application */
 } pw_member_t;
 
 typedef struct pw_pool_setup_t {

@@ -42,6 +42,14 @@
  * imported it first (cpython 136421); harmless elsewhere. */
 #define PW_PRIME_DATETIME (PY_VERSION_HEX < 0x030E0000)
 
+/*
+ * Before 3.13 a thread that waits for a shared GIL asks its own interpreter's
+ * threads to drop it (ceval_gil.c: take_gil sets gil_drop_request of the
+ * waiter's interpreter), so one that computes in another interpreter keeps it
+ * for as long as it computes. See pw_runtime.c, keeper_watch.
+ */
+#define PW_GIL_STARVES (PY_VERSION_HEX < 0x030D0000)
+
 /* Slots of a module that knows subinterpreters. */
 #if PY_VERSION_HEX >= 0x030C0000
 #define PW_MOD_SLOT_SUBINTERPRETERS                                            \

@@ -15,7 +15,7 @@
 #include "pw_instance.h"
 #include "pw_life.h"
 
-#define LOG_PATIENCE 100000 /* microseconds for a lock before _exit */
+#define LOG_PATIENCE 100000          /* microseconds for a lock before _exit */
 #define LIFE_STACK (8 * 1024 * 1024) /* 3.13 overflows 1 MB in json */
 
 /* this thread: its record; the key only serves to hear of the thread's end. */
@@ -52,8 +52,8 @@ pw_thread_t *pw_runtime_thread(pw_runtime_t *rt)
             return NULL;
         }
         thread->rt = rt;
-        thread->serial = __atomic_add_fetch(&rt->next_serial, 1,
-                                            __ATOMIC_RELAXED);
+        thread->serial =
+            __atomic_add_fetch(&rt->next_serial, 1, __ATOMIC_RELAXED);
         pw_metrics_add(&rt->metrics, threads_seen);
         this_thread = thread;
     }
@@ -102,8 +102,8 @@ static PyStatus initialize(const pw_map_t *map)
     status = PyConfig_SetBytesString(&config, &config.program_name,
                                      PW_PYTHON_EXECUTABLE);
     if (!PyStatus_Exception(status) && map->python_home) {
-        status = PyConfig_SetBytesString(&config, &config.home,
-                                         map->python_home);
+        status =
+            PyConfig_SetBytesString(&config, &config.home, map->python_home);
     }
     if (!PyStatus_Exception(status)) {
         status = Py_InitializeFromConfig(&config);
@@ -118,9 +118,8 @@ static apr_status_t start_python(pw_runtime_t *rt)
     PyStatus status = preinitialize();
 
     if (!PyStatus_Exception(status)
-        && PyImport_AppendInittab(
-               rt->setup.module_name,
-               (PyObject * (*)(void)) rt->setup.module_init)
+        && PyImport_AppendInittab(rt->setup.module_name,
+                                  (PyObject * (*)(void)) rt->setup.module_init)
                < 0) {
         status = PyStatus_NoMemory();
     }
@@ -151,8 +150,7 @@ static apr_status_t start_python(pw_runtime_t *rt)
 /* ---- instances --------------------------------------------------------- */
 
 static pw_instance_t *new_instance(pw_runtime_t *rt,
-                                   const pw_interp_spec_t *spec,
-                                   int generation)
+                                   const pw_interp_spec_t *spec, int generation)
 {
     size_t slots = (size_t)spec->apps->nelts;
     pw_instance_t *inst = calloc(1, sizeof(*inst));
@@ -271,14 +269,32 @@ static const char *const lease_words[] = {
     [PW_LEASE_STOPPING] = "this child is ending",
 };
 
+/* The keeper watches a GIL that starves for as long as there are requests. */
+static void begin_flight(pw_runtime_t *rt)
+{
+    if (PW_GIL_STARVES) {
+        __atomic_fetch_add(&rt->in_flight, 1, __ATOMIC_SEQ_CST);
+        pw_keeper_watch(rt->keeper);
+    }
+}
+
+static void end_flight(pw_runtime_t *rt)
+{
+    if (PW_GIL_STARVES) {
+        __atomic_fetch_sub(&rt->in_flight, 1, __ATOMIC_SEQ_CST);
+    }
+}
+
 pw_lease_e pw_runtime_lease(pw_runtime_t *rt, const pw_app_spec_t *app,
                             pw_lease_t *lease, const char **why)
 {
     pw_pool_t *pool = rt->pools[app->interp->index];
     pw_instant_t deadline = pw_now() + app->interp->startup_timeout;
     pw_member_t *member = NULL;
-    pw_lease_e rc = pw_pool_lease(pool, app->slot, deadline, &member);
+    pw_lease_e rc;
 
+    begin_flight(rt);
+    rc = pw_pool_lease(pool, app->slot, deadline, &member);
     if ((rc == PW_LEASE_FAILED || rc == PW_LEASE_CLOSED)
         && pw_app_changed(rt, app)) {
         pw_pool_retry(pool, app->slot);
@@ -292,6 +308,7 @@ pw_lease_e pw_runtime_lease(pw_runtime_t *rt, const pw_app_spec_t *app,
         pw_metrics_add(&rt->metrics, requests);
     }
     else {
+        end_flight(rt);
         pw_metrics_add(&rt->metrics, refused);
     }
     return rc;
@@ -299,6 +316,7 @@ pw_lease_e pw_runtime_lease(pw_runtime_t *rt, const pw_app_spec_t *app,
 
 void pw_runtime_return(pw_lease_t *lease)
 {
+    end_flight(lease->rt);
     pw_metrics_add(&lease->rt->metrics, returned);
     pw_pool_return(&lease->instance->member);
     lease->instance = NULL;
@@ -313,6 +331,40 @@ static void keeper_quiesce(void *baton)
     for (int i = 0; i < rt->map->interps->nelts; i++) {
         pw_pool_quiesce(rt->pools[i]);
     }
+}
+
+/* Has the threads of instances attach for a moment: of one, or of all. */
+static void nudge_instances(pw_runtime_t *rt, int all)
+{
+    int more = 1;
+
+    pw_lock_take(&rt->lock);
+    for (pw_instance_t *i = rt->instances; i && more; i = i->next) {
+        if (!i->finished) {
+            pw_pool_nudge(&i->member);
+            more = all;
+        }
+    }
+    pw_lock_release(&rt->lock);
+}
+
+/*
+ * Where a GIL starves (pw_python.h): one instance's thread attaches as a probe;
+ * if none could since the last look, all are told to. That of the interpreter
+ * which computes then makes it drop the GIL, for whoever waits longest.
+ */
+static int keeper_watch(void *baton)
+{
+    pw_runtime_t *rt = baton;
+    apr_uint64_t attached;
+
+    if (__atomic_load_n(&rt->in_flight, __ATOMIC_SEQ_CST) == 0) {
+        return 0;
+    }
+    attached = __atomic_load_n(&rt->own_attached, __ATOMIC_RELAXED);
+    nudge_instances(rt, attached == rt->probed);
+    rt->probed = attached;
+    return 1;
 }
 
 static void keeper_stop(void *baton)
@@ -386,22 +438,21 @@ static void create_pools(pw_runtime_t *rt, apr_pool_t *cpool)
     rt->pools = apr_pcalloc(cpool, sizeof(*rt->pools) * (size_t)(n + 1));
     rt->stamps = apr_pcalloc(cpool, sizeof(*rt->stamps) * (size_t)(n + 1));
     for (int i = 0; i < n; i++) {
-        const pw_interp_spec_t *spec = APR_ARRAY_IDX(rt->map->interps, i,
-                                                     const pw_interp_spec_t *);
+        const pw_interp_spec_t *spec =
+            APR_ARRAY_IDX(rt->map->interps, i, const pw_interp_spec_t *);
         size_t slots = (size_t)spec->apps->nelts;
         unsigned char *lazy = apr_pcalloc(cpool, slots + 1);
         pw_pool_setup_t setup = {
             .slots = spec->apps->nelts,
             .lazy = lazy,
-            .fresh_retries = spec->isolation == PW_ISOLATION_MAIN
-                                 ? 0
-                                 : PW_FRESH_RETRIES,
+            .fresh_retries =
+                spec->isolation == PW_ISOLATION_MAIN ? 0 : PW_FRESH_RETRIES,
         };
 
         for (size_t s = 0; s < slots; s++) {
-            lazy[s] = (unsigned char)APR_ARRAY_IDX(spec->apps, s,
-                                                   pw_app_spec_t *)
-                          ->lazy;
+            lazy[s] =
+                (unsigned char)APR_ARRAY_IDX(spec->apps, s, pw_app_spec_t *)
+                    ->lazy;
         }
         rt->pools[i] = pw_pool_create(cpool, &setup);
         rt->stamps[i] = apr_pcalloc(cpool, sizeof(**rt->stamps) * (slots + 1));
@@ -413,10 +464,9 @@ static apr_status_t spawn_all(pw_runtime_t *rt)
     apr_status_t rv = APR_SUCCESS;
 
     for (int i = 0; i < rt->map->interps->nelts && rv == APR_SUCCESS; i++) {
-        rv = pw_runtime_spawn(rt,
-                              APR_ARRAY_IDX(rt->map->interps, i,
-                                            const pw_interp_spec_t *),
-                              1);
+        rv = pw_runtime_spawn(
+            rt, APR_ARRAY_IDX(rt->map->interps, i, const pw_interp_spec_t *),
+            1);
     }
     return rv;
 }
@@ -429,6 +479,7 @@ static apr_status_t start_keeper(pw_runtime_t *rt, apr_pool_t *cpool)
         .quiesce = keeper_quiesce,
         .stop = keeper_stop,
         .deadline = keeper_deadline,
+        .watch = keeper_watch,
     };
 
     return pw_keeper_start(cpool, &setup, &rt->keeper);

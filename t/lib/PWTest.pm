@@ -156,6 +156,22 @@ sub stacks {
     return;
 }
 
+# Until no connection of a server is open. httpd's event MPM may crash when it is
+# stopped in the moment in which a worker closes its connection (the child's
+# main thread aborts the sockets of workers, and one of them is just freed).
+sub wait_until_quiet {
+    my ($port) = @_;
+    my $local = sprintf ':%04X', $port;
+    wait_for {
+        # A listening socket is 0A, one that only the kernel remembers 06.
+        !grep { /^\s*\d+: \w+$local \w+:\w+ (?!0A|06)/ }
+            split /\n/, read_text('/proc/net/tcp');
+    } 3;
+    # The worker still clears the connection's memory.
+    select undef, undef, undef, 0.05;
+    return;
+}
+
 sub process_rss {
     my ($pid) = @_;
     my ($kb) = read_text("/proc/$pid/status") =~ /^VmRSS:\s+(\d+)/m;

@@ -24,12 +24,12 @@ typedef struct fake_t {
 static apr_pool_t *apool;
 static pw_pool_t *pool;
 static fake_t *fakes[64];
-static int fake_count;      /* atomic: */
-static int failing;         /* atomic: loads fail while set */
-static int create_failing;  /* atomic: so does the interpreter's creation */
-static int spawn_failing;   /* atomic: no thread for a fresh member */
-static int loads;           /* atomic: */
-static int reaped;          /* atomic: */
+static int fake_count;     /* atomic: */
+static int failing;        /* atomic: loads fail while set */
+static int create_failing; /* atomic: so does the interpreter's creation */
+static int spawn_failing;  /* atomic: no thread for a fresh member */
+static int loads;          /* atomic: */
+static int reaped;         /* atomic: */
 
 static fake_t *new_fake(void);
 
@@ -152,7 +152,8 @@ static void test_lease(void)
     pw_pool_nudge(m);
     ok(becomes(&reaped, 1), "a nudge has the member reap once");
     end_pool();
-    ok(lease(0, 1000, &m) == PW_LEASE_STOPPING, "a stopped pool leases nothing");
+    ok(lease(0, 1000, &m) == PW_LEASE_STOPPING,
+       "a stopped pool leases nothing");
 }
 
 static void test_fresh_retry(void)
@@ -294,8 +295,7 @@ static void *worker(void *arg)
         if (rand_r(&seed) % 1000 == 0) {
             pw_pool_retry(pool, slot);
         }
-        if (pw_pool_lease(pool, slot, pw_now() + 10000000, &m)
-            == PW_LEASE_OK) {
+        if (pw_pool_lease(pool, slot, pw_now() + 10000000, &m) == PW_LEASE_OK) {
             if (rand_r(&seed) % 100 == 0) {
                 pw_pool_nudge(m);
             }

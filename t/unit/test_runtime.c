@@ -76,8 +76,9 @@ static int module_exec(PyObject *module)
 {
     static PyType_Slot slots[] = {
         {Py_tp_methods, stream_methods}, {Py_tp_init, stream_init}, {0, NULL}};
-    static PyType_Spec spec = {
-        .name = "polywsgi._Stream", .flags = Py_TPFLAGS_DEFAULT, .slots = slots};
+    static PyType_Spec spec = {.name = "polywsgi._Stream",
+                               .flags = Py_TPFLAGS_DEFAULT,
+                               .slots = slots};
     PyObject *type = PyType_FromSpec(&spec); /* new */
     int rc = type ? PyModule_AddObjectRef(module, "_Stream", type) : -1;
 
@@ -85,8 +86,8 @@ static int module_exec(PyObject *module)
     return rc;
 }
 
-static PyModuleDef_Slot module_slots[] = {
-    {Py_mod_exec, module_exec}, PW_MOD_SLOT_SUBINTERPRETERS{0, NULL}};
+static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, module_exec},
+                                          PW_MOD_SLOT_SUBINTERPRETERS{0, NULL}};
 static PyModuleDef module_def = {.m_base = PyModuleDef_HEAD_INIT,
                                  .m_name = "polywsgi",
                                  .m_slots = module_slots};
@@ -271,14 +272,27 @@ static const char daemon_py[] =
     "threading.Thread(target=run, daemon=True).start()\n"
     "raise ImportError('after starting a thread')\n";
 
-static const char hanging_py[] =
-    "import threading, time\n"
-    "def run():\n"
-    "    while True:\n"
-    "        time.sleep(0.001)\n"
-    "threading.Thread(target=run).start()\n"
+static const char hanging_py[] = "import threading, time\n"
+                                 "def run():\n"
+                                 "    while True:\n"
+                                 "        time.sleep(0.001)\n"
+                                 "threading.Thread(target=run).start()\n"
+                                 "def application(n):\n"
+                                 "    return 7\n";
+
+static const char busy_py[] = /* computes until it is told to stop */
+    "import time\n"
+    "stop = 0\n"
     "def application(n):\n"
-    "    return 7\n";
+    "    global stop\n"
+    "    if n:\n"
+    "        stop += 1\n"
+    "        return 0\n"
+    "    end = time.monotonic() + 20\n"
+    "    while stop < 2:\n"
+    "        if time.monotonic() > end:\n"
+    "            return 1\n"
+    "    return 0\n";
 
 static void test_calls(const pw_app_spec_t *one, const pw_app_spec_t *two,
                        const pw_app_spec_t *main_app)
@@ -302,8 +316,8 @@ static void test_thread_states(void)
     ok(reaches(&m->tstates_freed, pw_metrics_get(m, tstates_created) - 3),
        "their thread states are freed: %d made",
        (int)pw_metrics_get(m, tstates_created));
-    ok(pw_metrics_get(m, tstates_created)
-               - pw_metrics_get(m, tstates_freed) <= 3,
+    ok(pw_metrics_get(m, tstates_created) - pw_metrics_get(m, tstates_freed)
+           <= 3,
        "and at most three are left, of this thread");
 }
 
@@ -329,12 +343,39 @@ static void test_missing(const pw_app_spec_t *app)
     ok(call(app, 0) == 100, "until it is there");
 }
 
+static void *compute(void *arg)
+{
+    job_t *job = arg;
+
+    job->failed = call(job->app, 0);
+    return NULL;
+}
+
+/* Two interpreters share a GIL, and a thread computes in one of them. */
+static void test_busy(const pw_app_spec_t *busy, const pw_app_spec_t *other)
+{
+    job_t job = {.app = busy};
+    pthread_t thread;
+    int answered = 0;
+
+    ok(call(busy, 1) == 0, "the busy application is loaded");
+    pthread_create(&thread, NULL, compute, &job);
+    for (int i = 0; i < 100; i++) {
+        answered += call(other, 0) == 100;
+    }
+    call(busy, 1);
+    pthread_join(thread, NULL);
+    ok(answered == 100, "the other one answers");
+    ok(job.failed == 0, "while it computes");
+}
+
 static void test_daemon(const pw_app_spec_t *app)
 {
     pw_metrics_t *m = pw_runtime_metrics(rt);
     apr_uint64_t failed = 3; /* failing, missing, daemon: at least once each */
 
-    ok(call(app, 0) == -1000 - PW_LEASE_FAILED, "fails after starting a thread");
+    ok(call(app, 0) == -1000 - PW_LEASE_FAILED,
+       "fails after starting a thread");
     write_script("daemon.py", mended_py);
     ok(call(app, 0) == 100, "and is loaded again");
     if (PW_FRESH_RETRIES) {
@@ -363,7 +404,7 @@ int main(void)
         PW_HAVE_OWN_GIL ? PW_ISOLATION_OWN_GIL : PW_ISOLATION_SHARED_GIL;
     pw_runtime_setup_t setup = {.module_name = "polywsgi",
                                 .module_init = module_init};
-    pw_app_spec_t *one, *two, *three, *failing, *missing, *daemon_app;
+    pw_app_spec_t *one, *two, *three, *failing, *missing, *daemon_app, *busy;
     pw_map_t *map;
 
     apr_initialize();
@@ -375,18 +416,21 @@ int main(void)
     one = add_app(map, "one", sub, write_script("counter.py", counter_py));
     two = add_app(map, "two", sub, one->script);
     three = add_app(map, "main", PW_ISOLATION_MAIN, one->script);
-    failing = add_app(map, "failing", sub,
-                      write_script("failing.py", failing_py));
+    failing =
+        add_app(map, "failing", sub, write_script("failing.py", failing_py));
     missing = add_app(map, "missing", PW_ISOLATION_SHARED_GIL,
                       apr_pstrcat(apool, directory, "/missing.py", NULL));
-    daemon_app = add_app(map, "daemon", sub,
-                         write_script("daemon.py", daemon_py));
+    daemon_app =
+        add_app(map, "daemon", sub, write_script("daemon.py", daemon_py));
+    busy = add_app(map, "busy", PW_ISOLATION_SHARED_GIL,
+                   write_script("busy.py", busy_py));
     add_app(map, "hanging", sub, write_script("hanging.py", hanging_py));
     ok(pw_runtime_start(apool, &setup, &rt) == APR_SUCCESS, "Python starts");
     test_calls(one, two, three);
     test_thread_states();
     test_failed_load(failing);
     test_missing(missing);
+    test_busy(busy, missing);
     test_daemon(daemon_app);
     test_stop();
     if (tap_failed) {

@@ -174,10 +174,12 @@ sub signal {
 }
 
 # Sends TERM and waits. Returns the seconds it took, undef where it did not end
-# within `limit` (then it is killed). Judges the log unless `quiet`.
+# within `limit` (then it is killed). Judges the log unless `quiet`. busy: requests
+# are running.
 sub stop {
     my ($self, %o) = @_;
     return if !$self->alive;
+    PWTest::wait_until_quiet($self->{port}) if !$o{busy};
     my @family = $self->children;
     my $from   = time;
     $self->signal('TERM');
