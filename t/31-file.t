@@ -17,7 +17,8 @@ sub wrapped {
     my $app = delete $o{app} || 'raw';
     my $a = get("/$app/wrapped?$query", keep => 1, %o);
     my $file = "$var/$how{token}";
-    wait_for { -f $file && read_text($file) =~ /^close$/m } 5 if $how{object};
+    wait_for { -f $file && read_text($file) =~ /^close$/m } 5
+        if ($how{object} // 'subclass') ne 'subclass';
     $a->{notes} = -f $file ? read_text($file) : '';
     # Another process cannot know.
     $a->{state} = threaded() && $app eq 'raw'
