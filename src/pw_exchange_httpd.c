@@ -204,7 +204,11 @@ static void add_request(request_rec *r, const owner_t *o, apr_table_t *vars)
     }
 }
 
-/* SetEnv, mod_ssl, mod_rewrite and the REDIRECT_* of internal redirects. */
+/*
+ * SetEnv, mod_ssl, mod_rewrite and the REDIRECT_* of internal redirects. What
+ * the request itself says stands, as with ap_add_common_vars: in a subrequest
+ * of mod_include this table has the CGI variables of the request around it.
+ */
 static void add_subprocess_env(const request_rec *r, apr_table_t *vars)
 {
     const apr_array_header_t *env = apr_table_elts(r->subprocess_env);
@@ -212,7 +216,7 @@ static void add_subprocess_env(const request_rec *r, apr_table_t *vars)
     for (int i = 0; i < env->nelts; i++) {
         const apr_table_entry_t *e = &APR_ARRAY_IDX(env, i, apr_table_entry_t);
 
-        if (e->key && *e->key) {
+        if (e->key && *e->key && !apr_table_get(vars, e->key)) {
             add(vars, e->key, e->val ? e->val : "");
         }
     }

@@ -59,23 +59,23 @@ struct pw_instance_t {
 };
 
 struct pw_runtime_t {
-    const pw_map_t *map;      /* const: */
-    pw_runtime_setup_t setup; /* const: */
-    pw_pool_t **pools;        /* const: by index of the interpreter */
-    apr_uint64_t **stamps;    /* atomic: by interpreter and slot: the state
+    const pw_map_t *map;       /* const: */
+    pw_runtime_setup_t setup;  /* const: */
+    pw_pool_t **pools;         /* const: by index of the interpreter */
+    apr_uint64_t **stamps;     /* atomic: by interpreter and slot: the state
                                * of the script at its last load */
-    pw_keeper_t *keeper;      /* const: */
-    pw_lock_t creating;       /* held while an interpreter is created */
-    pw_lock_t lock;           /* guards the fields below */
-    pw_cond_t changed;        /* an instance's thread has ended */
-    pw_instance_t *instances; /* lock: all that have a thread */
-    int running;              /* lock: threads not yet ended */
-    int in_flight;              /* atomic: requests that have or want a lease */
-    apr_uint64_t own_attached;  /* atomic: how often pw_interp_enter_own did */
-    apr_uint64_t probed;        /* keeper: own_attached at its last look */
-    int left_threads;         /* lock: Python threads still run somewhere */
-    apr_uint64_t next_serial; /* atomic: */
-    pw_metrics_t metrics;     /* atomic: */
+    pw_keeper_t *keeper;       /* const: */
+    pw_lock_t creating;        /* held while an interpreter is created */
+    pw_lock_t lock;            /* guards the fields below */
+    pw_cond_t changed;         /* an instance's thread has ended */
+    pw_instance_t *instances;  /* lock: all that have a thread */
+    int running;               /* lock: threads not yet ended */
+    int in_flight;             /* atomic: requests that have or want a lease */
+    apr_uint64_t own_attached; /* atomic: how often pw_interp_enter_own did */
+    apr_uint64_t probed;       /* keeper: own_attached at its last look */
+    int left_threads;          /* lock: Python threads still run somewhere */
+    apr_uint64_t next_serial;  /* atomic: */
+    pw_metrics_t metrics;      /* atomic: */
 };
 
 /* The calling OS thread's record; made at the first call. */

@@ -21,8 +21,11 @@ static pw_tstate_t **bucket(pw_tstate_table_t *t, apr_uint64_t serial)
     return &t->buckets[serial % PW_TSTATE_BUCKETS];
 }
 
-static pw_tstate_t *find_locked(pw_tstate_table_t *t, apr_uint64_t serial)
+static pw_tstate_t *find_locked(pw_instance_t *inst, apr_uint64_t serial)
 {
+    pw_tstate_table_t *t = &inst->tstates;
+
+    pw_lock_assert(&inst->lock);
     for (pw_tstate_t *e = *bucket(t, serial); e; e = e->next) {
         if (e->serial == serial && !e->orphan) {
             return e;
@@ -33,10 +36,12 @@ static pw_tstate_t *find_locked(pw_tstate_table_t *t, apr_uint64_t serial)
 
 /* Over the bound the state that was idle longest goes, at the next reaping:
  * each may hold a database connection of the application. */
-static void evict_locked(pw_tstate_table_t *t)
+static void evict_locked(pw_instance_t *inst)
 {
+    pw_tstate_table_t *t = &inst->tstates;
     pw_tstate_t *oldest = NULL;
 
+    pw_lock_assert(&inst->lock);
     for (int i = 0; i < PW_TSTATE_BUCKETS; i++) {
         for (pw_tstate_t *e = t->buckets[i]; e; e = e->next) {
             if (!e->orphan && e->depth == 0
@@ -58,6 +63,7 @@ static pw_tstate_t *create_locked(pw_instance_t *inst, apr_uint64_t serial,
     pw_tstate_table_t *t = &inst->tstates;
     pw_tstate_t *e = calloc(1, sizeof(*e));
 
+    pw_lock_assert(&inst->lock);
     if (!e) {
         return NULL;
     }
@@ -69,7 +75,7 @@ static pw_tstate_t *create_locked(pw_instance_t *inst, apr_uint64_t serial,
     }
     *evicted = ++t->count > t->bound;
     if (*evicted) {
-        evict_locked(t);
+        evict_locked(inst);
     }
     e->next = *bucket(t, serial);
     *bucket(t, serial) = e;
@@ -87,7 +93,7 @@ int pw_interp_enter(pw_instance_t *inst, pw_attached_t *at)
         return -1;
     }
     pw_lock_take(&inst->lock);
-    e = find_locked(&inst->tstates, thread->serial);
+    e = find_locked(inst, thread->serial);
     if (!e) {
         e = create_locked(inst, thread->serial, &evicted);
     }
@@ -136,7 +142,7 @@ int pw_interp_orphan(pw_instance_t *inst, apr_uint64_t serial)
     pw_tstate_t *e;
 
     pw_lock_take(&inst->lock);
-    e = find_locked(&inst->tstates, serial);
+    e = find_locked(inst, serial);
     if (e) {
         e->orphan = 1;
     }

@@ -11,6 +11,8 @@
 
 #define RETRY_FIRST (1 * APR_USEC_PER_SEC)
 #define RETRY_LAST (60 * APR_USEC_PER_SEC)
+/* Each holds its memory and a thread as long as the child lives. */
+#define PARKED_MAX 8
 
 /* What the pool remembers of an application, whatever member it is in. */
 typedef struct slot_t {
@@ -29,6 +31,7 @@ struct pw_pool_t {
     pw_member_t *members;    /* lock: */
     slot_t *slots;           /* lock: */
     int fresh;               /* lock: members asked for to replace another */
+    int parked;              /* lock: members in the state PARKED */
     int quiesced;            /* lock: */
     int stopping;            /* lock: */
     pw_instant_t drained_by; /* lock: when stopping */
@@ -129,14 +132,21 @@ static int others_live(const pw_member_t *m, int slot)
     return 0;
 }
 
+static int retries_fresh(const pw_member_t *m, int slot)
+{
+    const pw_pool_t *pool = m->pool;
+
+    return pool->fresh < pool->setup.fresh_retries && pool->parked < PARKED_MAX
+           && !others_live(m, slot);
+}
+
 int pw_pool_retries_fresh(pw_member_t *member, int slot)
 {
     pw_pool_t *pool = member->pool;
     int fresh;
 
     pw_lock_take(&pool->lock);
-    fresh =
-        pool->fresh < pool->setup.fresh_retries && !others_live(member, slot);
+    fresh = retries_fresh(member, slot);
     pw_lock_release(&pool->lock);
     return fresh;
 }
@@ -172,9 +182,7 @@ static void ask_locked(pw_pool_t *pool, int slot)
         else if (m->state > PW_READY) {
             continue;
         }
-        else if (m->slots[slot] == PW_SLOT_FAILED
-                 && pool->fresh < pool->setup.fresh_retries
-                 && !others_live(m, slot)) {
+        else if (m->slots[slot] == PW_SLOT_FAILED && retries_fresh(m, slot)) {
             m->replace = 1;
             pool->fresh++;
         }
@@ -416,6 +424,9 @@ void pw_pool_ended(pw_member_t *member, pw_state_e state)
             continue;
         }
         *at = member->next;
+    }
+    else {
+        pool->parked++;
     }
     pw_cond_broadcast(&pool->ready);
     pw_lock_release(&pool->lock);

@@ -138,6 +138,13 @@ static int check_headers(start_t *s)
 
 /* ---- start_response ---------------------------------------------------- */
 
+static int raise_ended(void)
+{
+    PyErr_SetString(PyExc_RuntimeError,
+                    "start_response was called after the end of its request");
+    return -1;
+}
+
 /* PEP 3333: after the headers are sent, exc_info is raised again. -1. */
 static int raise_again(PyObject *exc_info)
 {
@@ -177,15 +184,30 @@ static int check_turn(const pw_request_t *rq, const start_t *s)
     return rq->begun ? raise_again(s->exc_info) : 0;
 }
 
-static int start(pw_request_t *rq, start_t *s)
+/*
+ * Checking and dropping objects may run Python, and meanwhile the request may
+ * end where this is a thread of the application: it is looked for again after
+ * the checks, and what it held is dropped when it is not needed any more.
+ */
+static int start(response_t *response, start_t *s)
 {
+    pw_request_t *rq = response->rq;
+    PyObject *status, *headers; /* owned: of an earlier call */
+
     if (check_turn(rq, s) < 0 || check_status(s) < 0 || check_headers(s) < 0) {
         return -1;
     }
-    Py_XSETREF(rq->status, Py_NewRef(s->status));
-    Py_XSETREF(rq->headers, Py_NewRef(s->fixed));
+    if (!response->rq) {
+        return raise_ended();
+    }
+    status = rq->status;
+    headers = rq->headers;
+    rq->status = Py_NewRef(s->status);
+    rq->headers = Py_NewRef(s->fixed);
     rq->code = s->code;
     rq->length = s->length;
+    Py_XDECREF(status);
+    Py_XDECREF(headers);
     return 0;
 }
 
@@ -213,22 +235,22 @@ static int parse_call(const pw_pymod_t *mod, PyObject *const *args,
 static PyObject *response_call(PyObject *self, PyObject *const *args,
                                size_t nargsf, PyObject *kwnames)
 {
-    pw_request_t *rq = ((response_t *)self)->rq;
+    response_t *response = (response_t *)self;
+    const pw_pymod_t *mod; /* outlives the request */
     start_t s = {.length = -1};
     int rc;
 
-    if (!rq) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        "start_response was called after the end of its "
-                        "request");
+    if (!response->rq) {
+        raise_ended();
         return NULL;
     }
-    if (parse_call(rq->mod, args, nargsf, kwnames, &s) < 0) {
+    mod = response->rq->mod;
+    if (parse_call(mod, args, nargsf, kwnames, &s) < 0) {
         return NULL;
     }
-    rc = start(rq, &s);
+    rc = start(response, &s);
     Py_XDECREF(s.fixed);
-    return rc < 0 ? NULL : PyObject_GetAttr(self, rq->mod->write);
+    return rc < 0 ? NULL : PyObject_GetAttr(self, mod->write);
 }
 
 /* ---- write ------------------------------------------------------------- */

@@ -205,6 +205,7 @@ static void unlink_locked(pw_runtime_t *rt, pw_instance_t *inst)
 {
     pw_instance_t **at = &rt->instances;
 
+    pw_lock_assert(&rt->lock);
     while (*at != inst) {
         at = &(*at)->next;
     }
@@ -391,6 +392,7 @@ static void log_remaining_locked(pw_runtime_t *rt) PW_REQUIRES(rt->lock)
 {
     int seconds = (int)(rt->map->shutdown_timeout / APR_USEC_PER_SEC);
 
+    pw_lock_assert(&rt->lock);
     for (pw_instance_t *i = rt->instances; i; i = i->next) {
         if (!i->finished) {
             pw_log(&i->spec->log, PW_LOG_WARN,
@@ -459,16 +461,21 @@ static void create_pools(pw_runtime_t *rt, apr_pool_t *cpool)
     }
 }
 
+/* Every one that can be had; the last error where some could not. */
 static apr_status_t spawn_all(pw_runtime_t *rt)
 {
-    apr_status_t rv = APR_SUCCESS;
+    apr_status_t failed = APR_SUCCESS;
 
-    for (int i = 0; i < rt->map->interps->nelts && rv == APR_SUCCESS; i++) {
-        rv = pw_runtime_spawn(
+    for (int i = 0; i < rt->map->interps->nelts; i++) {
+        apr_status_t rv = pw_runtime_spawn(
             rt, APR_ARRAY_IDX(rt->map->interps, i, const pw_interp_spec_t *),
             1);
+
+        if (rv != APR_SUCCESS) {
+            failed = rv;
+        }
     }
-    return rv;
+    return failed;
 }
 
 static apr_status_t start_keeper(pw_runtime_t *rt, apr_pool_t *cpool)

@@ -29,7 +29,7 @@ def _set_up_environment(env):
     os.unsetenv = lambda key: None
     os.reload_environ = lambda: None
     os.environ.update(env)
-    _give_environment_to_children()
+    _mend_child_processes()
 
 
 def _environment_list():
@@ -43,23 +43,34 @@ def _with_environment(spawn):
     spawns so where it can."""
 
     def spawn_with_environment(path, argv, env=None, **options):
+        options.setdefault("setsigmask", ())
         return spawn(path, argv, os.environ if env is None else env, **options)
 
     return spawn_with_environment
 
 
-def _give_environment_to_children():
+def _mend_child_processes():
+    """A child process gets os.environ, and a signal mask of its own.
+
+    httpd's threads block all signals, and a child of one would inherit that:
+    Popen.terminate() would never end it.
+    """
     import _posixsubprocess
+    from _signal import SIG_SETMASK, pthread_sigmask
 
     fork_exec = _posixsubprocess.fork_exec
 
     def fork_exec_with_environment(args, programs, close_fds, pass_fds, cwd, env, *rest):
         if env is None:
             env = _environment_list()
-        return fork_exec(args, programs, close_fds, pass_fds, cwd, env, *rest)
+        blocked = pthread_sigmask(SIG_SETMASK, ())
+        try:
+            return fork_exec(args, programs, close_fds, pass_fds, cwd, env, *rest)
+        finally:
+            pthread_sigmask(SIG_SETMASK, blocked)
 
     def system(command):
-        pid = os.posix_spawn("/bin/sh", ["sh", "-c", command], os.environ, setsigmask=[])
+        pid = os.posix_spawn("/bin/sh", ["sh", "-c", command], os.environ, setsigmask=())
         return os.waitpid(pid, 0)[1]
 
     _posixsubprocess.fork_exec = fork_exec_with_environment
@@ -127,7 +138,8 @@ def refused():
 
 def _ignore_signals():
     """Signals belong to httpd. A handler that an application sets is ignored,
-    and said so, instead of an exception that keeps it from starting."""
+    and said so, instead of an exception that keeps it from starting. So is a
+    timer: without the handler its signal ends the process."""
     import _signal
 
     def ignore(signalnum, handler):
@@ -135,7 +147,18 @@ def _ignore_signals():
               file=sys.stderr)
         return _signal.getsignal(signalnum)
 
+    def no_alarm(seconds):
+        print("signal.alarm(%s) is ignored: signals belong to httpd" % seconds, file=sys.stderr)
+        return 0
+
+    def no_timer(which, seconds, interval=0.0):
+        print("signal.setitimer(%s) is ignored: signals belong to httpd" % which,
+              file=sys.stderr)
+        return (0.0, 0.0)
+
     _signal.signal = ignore
+    _signal.alarm = no_alarm
+    _signal.setitimer = no_timer
 
 
 def _mend_current_frames():

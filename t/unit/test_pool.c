@@ -6,6 +6,7 @@
 #include "pw_pool.h"
 
 #include <apr_general.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -27,6 +28,7 @@ static fake_t *fakes[64];
 static int fake_count;     /* atomic: */
 static int failing;        /* atomic: loads fail while set */
 static int create_failing; /* atomic: so does the interpreter's creation */
+static int parking;        /* const in a test: threads remain in a member */
 static int spawn_failing;  /* atomic: no thread for a fresh member */
 static int loads;          /* atomic: */
 static int reaped;         /* atomic: */
@@ -70,7 +72,7 @@ static void *fake_main(void *arg)
             pw_pool_drain(&f->member);
             break;
         case PW_DO_END:
-            pw_pool_ended(&f->member, PW_DEAD);
+            pw_pool_ended(&f->member, parking ? PW_PARKED : PW_DEAD);
             __atomic_store_n(&f->ended, 1, __ATOMIC_SEQ_CST);
             return NULL;
         case PW_DO_STOP:
@@ -183,6 +185,30 @@ static void test_fresh_retry(void)
     }
     ok(fake_count == 2, "past the bound of fresh members it is in place");
     end_pool();
+}
+
+/* A parked member keeps its memory: a load that fails for ever must not make
+ * one after the other. */
+static void test_parked(void)
+{
+    pw_member_t *m = NULL;
+
+    new_pool(INT_MAX);
+    failing = 1;
+    parking = 1;
+    new_fake();
+    for (int i = 0; i < 12; i++) {
+        int n = fake_count;
+
+        lease(0, 10000, &m);
+        pw_pool_retry(pool, 0);
+        if (fake_count > n) {
+            becomes(&fakes[n - 1]->ended, 1);
+        }
+    }
+    ok(fake_count == 9, "no fresh member where 8 are parked: %d", fake_count);
+    end_pool();
+    parking = 0;
 }
 
 static void test_in_place_retry(void)
@@ -330,6 +356,7 @@ int main(void)
     apr_pool_create(&apool, NULL);
     test_lease();
     test_fresh_retry();
+    test_parked();
     test_in_place_retry();
     test_broken();
     test_no_thread();
