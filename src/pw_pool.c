@@ -119,13 +119,13 @@ static int coming_locked(pw_pool_t *pool, int slot)
     return 0;
 }
 
-/* Has the member anything in it that a fresh one would have to load again? */
+/* Has the member anything in it, or to come, that a fresh one would have to
+ * load again? */
 static int others_live(const pw_member_t *m, int slot)
 {
     for (int i = 0; i < m->pool->setup.slots; i++) {
-        if (i != slot
-            && (m->slots[i] == PW_SLOT_LOADED
-                || m->slots[i] == PW_SLOT_LOADING)) {
+        if (i != slot && m->slots[i] != PW_SLOT_IDLE
+            && m->slots[i] != PW_SLOT_FAILED) {
             return 1;
         }
     }
