@@ -22,8 +22,8 @@
  * FAILURE. A failed slot answers at once, until a retry is due: its delay
  * (1 s, doubled to 60 s) is over, or pw_pool_retry says that its file changed.
  * The retry happens in place where another slot of the member is loaded,
- * loading or wanted, or where the pool may not replace (any more): its bound is reached,
- * or 8 members are parked. Else a fresh member is asked for.
+ * loading or wanted, or where the pool may not replace (any more): its bound is
+ * reached, or 8 members are parked. Else a fresh member is asked for.
  */
 #ifndef PW_POOL_H
 #define PW_POOL_H
