@@ -27,7 +27,8 @@ MaxSpareServers 4
 ServerLimit 32
 MaxRequestWorkers 8
 PREFORK
-announce(qr/PW00\d\d.*MaxSpare/);
+# Old children, still ending, count against MaxRequestWorkers.
+announce(qr/PW00\d\d.*MaxSpare/, qr/AH00484|AH03490|AH10159/);
 my $s = PWTest::Server->new(name => 'graceful', sizing => $sizing,
     conf => <<'END');
 KeepAliveTimeout 60
