@@ -10,7 +10,7 @@ use PWTest::Server;
 use Time::HiRes qw(time);
 use POSIX ();
 
-my $rounds = $ENV{PW_GRACEFUL} || ($ENV{PW_T_SANITIZER} ? 6 : 30);
+my $rounds = $ENV{PW_GRACEFUL} || ($ENV{PW_T_SANITIZER} ? 6 : 12);
 alarm 240 + $rounds * 10;
 my $sizing = threaded() ? <<'THREADED' : <<'PREFORK';
 StartServers 1
