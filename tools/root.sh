@@ -64,12 +64,15 @@ inside() {
 make_root() {
     local from name
     from=$(mirror)
+    if [ -z "$from" ]; then
+        echo "apt of this machine has no Debian archive; apt-get update first"
+        exit 1
+    fi
     rm -rf --one-file-system "$root"
     mkdir -p "$root"
     chmod 755 "$root"
     debootstrap --variant=minbase --include=ca-certificates "$suite" "$root" \
-        "${from:-http://deb.debian.org/debian}" \
-        /usr/share/debootstrap/scripts/sid
+        "$from" /usr/share/debootstrap/scripts/sid
     copy_settings
     # No service starts in here, and a mirror may lag behind.
     printf '#!/bin/sh\nexit 101\n' > "$root/usr/sbin/policy-rc.d"
