@@ -28,15 +28,14 @@ struct pw_keeper_t {
 
 static void wait_until(pw_keeper_t *k, pw_instant_t until)
 {
-    struct timespec ts = {.tv_sec = until / 1000000,
-                          .tv_nsec = (until % 1000000) * 1000};
+    struct timespec ts;
 
     if (until == PW_NEVER) {
         sem_wait(&k->wake);
+        return;
     }
-    else {
-        sem_clockwait(&k->wake, CLOCK_MONOTONIC, &ts);
-    }
+    ts = pw_instant_timespec(until);
+    sem_clockwait(&k->wake, CLOCK_MONOTONIC, &ts);
 }
 
 /* One look by the owner. It is asked once more after watching has ended: who

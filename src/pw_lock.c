@@ -55,7 +55,7 @@ void pw_lock_release(pw_lock_t *lock) PW_TSA(no_thread_safety_analysis)
     }
 }
 
-static struct timespec to_timespec(pw_instant_t instant)
+struct timespec pw_instant_timespec(pw_instant_t instant)
 {
     struct timespec ts = {.tv_sec = instant / 1000000,
                           .tv_nsec = (instant % 1000000) * 1000};
@@ -66,7 +66,7 @@ static struct timespec to_timespec(pw_instant_t instant)
 int pw_lock_take_by(pw_lock_t *lock, pw_instant_t deadline)
     PW_TSA(no_thread_safety_analysis)
 {
-    struct timespec ts = to_timespec(deadline);
+    struct timespec ts = pw_instant_timespec(deadline);
 
     return pthread_mutex_clocklock(&lock->mutex, CLOCK_MONOTONIC, &ts) == 0;
 }
@@ -114,6 +114,6 @@ int pw_cond_wait(pw_cond_t *cond, pw_lock_t *lock, pw_instant_t deadline)
     if (pw_now() >= deadline) {
         return 0;
     }
-    ts = to_timespec(deadline);
+    ts = pw_instant_timespec(deadline);
     return pthread_cond_timedwait(&cond->cond, &lock->mutex, &ts) != ETIMEDOUT;
 }

@@ -19,6 +19,7 @@
 #define PW_LOCK_H
 
 #include <pthread.h>
+#include <time.h>
 #include <apr_time.h>
 
 #if defined(__clang__)
@@ -47,6 +48,9 @@ typedef apr_int64_t pw_instant_t;
 #define PW_NEVER ((pw_instant_t)INT64_MAX)
 
 pw_instant_t pw_now(void);
+
+/* The instant as CLOCK_MONOTONIC functions take it. Not for PW_NEVER. */
+struct timespec pw_instant_timespec(pw_instant_t instant);
 
 /* Aborts the process where the system refuses: nothing works without. */
 void pw_lock_init(pw_lock_t *lock);
