@@ -19,7 +19,9 @@
 #include "pw_advice.h"
 #include "pw_config.h"
 #include "pw_exchange_httpd.h"
+#include "pw_found.h"
 #include "pw_gate.h"
+#include "pw_htaccess.h"
 #include "pw_module.h"
 #include "pw_mount.h"
 #include "pw_pyversion.h"
@@ -115,9 +117,10 @@ static apr_status_t end_child(void *unused)
  * that the last cleanup of the child is the runtime's. */
 static void child_init(apr_pool_t *pchild, server_rec *s)
 {
-    const pw_map_t *map = &pw_config_server(s)->resolved->map;
+    const pw_resolved_t *resolved = pw_config_server(s)->resolved;
+    const pw_map_t *map = &resolved->map;
 
-    if (map->interps->nelts > 0
+    if ((map->interps->nelts > 0 || resolved->may_find)
         && pw_gate_start(pchild, map, &child_runtime) == APR_SUCCESS) {
         apr_pool_pre_cleanup_register(pchild, NULL, end_child);
     }
@@ -164,45 +167,41 @@ static int answer_unavailable(request_rec *r)
     return HTTP_SERVICE_UNAVAILABLE;
 }
 
-/* A file that someone called a WSGI script must not be sent as text, which is
- * what httpd does where no handler takes it. */
-static int refuse_script(request_rec *r)
+/* What answers the request: of a mount its application, else that of the file.
+ * OK, or the status to answer. */
+static int find_target(request_rec *r, pw_mounted_t *target)
 {
-    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
-                  "PW0311 %s has the handler " PW_HANDLER ", but no "
-                  "WSGIScriptAlias: this version runs no other scripts; %s "
-                  "answered 500. Mend: give it a WSGIScriptAlias, or remove "
-                  "the SetHandler or AddHandler",
-                  r->filename, r->uri);
-    return HTTP_INTERNAL_SERVER_ERROR;
+    const pw_mounted_t *m = pw_mount_of(r);
+
+    if (!m) {
+        m = pw_mount_again(r);
+    }
+    if (!m || m->mount->found) {
+        return pw_found_script(r, child_runtime, m ? m->mount : NULL, target);
+    }
+    *target = *m;
+    target->app = find_app(r, m);
+    if (!target->app) {
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    return child_runtime ? OK : answer_unavailable(r);
 }
 
 static int handler(request_rec *r)
 {
-    const pw_mounted_t *m;
-    const pw_app_spec_t *app;
+    pw_mounted_t target = {.mount = NULL};
     pw_exchange_t *x;
     int status;
 
     if (!r->handler || strcmp(r->handler, PW_HANDLER) != 0) {
         return DECLINED;
     }
-    m = pw_mount_of(r);
-    if (!m) {
-        m = pw_mount_again(r);
+    status = find_target(r, &target);
+    if (status != OK) {
+        return status;
     }
-    if (!m) {
-        return refuse_script(r);
-    }
-    app = find_app(r, m);
-    if (!app) {
-        return HTTP_INTERNAL_SERVER_ERROR;
-    }
-    if (!child_runtime) {
-        return answer_unavailable(r);
-    }
-    x = pw_exchange_httpd_create(r, m->script_name, m->path_info);
-    status = pw_gate_run(child_runtime, app, x);
+    x = pw_exchange_httpd_create(r, target.script_name, target.path_info);
+    status = pw_gate_run(child_runtime, target.app, x);
     if (r->eos_sent) {
         return OK; /* by us, or by a filter that refused the request body */
     }
@@ -220,6 +219,7 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_child_stopping(child_stopping, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(handler, NULL, NULL, APR_HOOK_MIDDLE);
     pw_exchange_httpd_register_hooks();
+    pw_htaccess_register_hooks();
     pw_mount_register_hooks();
 }
 

@@ -53,8 +53,10 @@ static int count(const pw_map_t *map, pw_isolation_e isolation)
     int n = 0;
 
     for (int i = 0; i < map->interps->nelts; i++) {
-        n += APR_ARRAY_IDX(map->interps, i, pw_interp_spec_t *)->isolation
-             == isolation;
+        const pw_interp_spec_t *spec =
+            APR_ARRAY_IDX(map->interps, i, pw_interp_spec_t *);
+
+        n += !spec->later && spec->isolation == isolation;
     }
     return n;
 }
@@ -77,21 +79,37 @@ static const char *kinds(apr_pool_t *ptemp, const pw_map_t *map)
     return text;
 }
 
+/* Those that have an application from the start. */
+static int count_known(const pw_map_t *map)
+{
+    return count(map, PW_ISOLATION_OWN_GIL)
+           + count(map, PW_ISOLATION_SHARED_GIL)
+           + count(map, PW_ISOLATION_MAIN);
+}
+
 static void say_instances(server_rec *s, const pw_resolved_t *resolved,
                           const mpm_t *mpm, apr_pool_t *ptemp)
 {
     const pw_map_t *map = &resolved->map;
-    int n = map->interps->nelts;
+    int n = count_known(map);
     int instances = n * mpm->children;
+    const char *more = "";
+
+    if (resolved->may_find) {
+        more = apr_psprintf(ptemp,
+                            ", and up to %d more in each child for scripts "
+                            "that requests find",
+                            map->found_max);
+    }
 
     ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
                  "PW0001 mod_polywsgi/%s, Python %s: %d interpreter%s (%s) x "
-                 "%s%d child%s = %s%d instance%s",
+                 "%s%d child%s = %s%d instance%s%s",
                  PW_VERSION, pw_pyversion(ptemp), n, n == 1 ? "" : "s",
                  kinds(ptemp, map), mpm->children > 1 ? "up to " : "",
                  mpm->children, mpm->children == 1 ? "" : "ren",
                  resolved->lazy || mpm->children > 1 ? "at most " : "",
-                 instances, instances == 1 ? "" : "s");
+                 instances, instances == 1 ? "" : "s", more);
 }
 
 static void warn_prefork(server_rec *s)
@@ -147,7 +165,7 @@ void pw_advice_at_start(server_rec *s, const pw_resolved_t *resolved,
 {
     mpm_t mpm = ask_mpm();
 
-    if (resolved->map.interps->nelts == 0) {
+    if (resolved->map.interps->nelts == 0 && !resolved->may_find) {
         return;
     }
     say_instances(s, resolved, &mpm, ptemp);

@@ -97,10 +97,24 @@ static void log_closed(const pw_app_spec_t *app)
     PyErr_Clear();
 }
 
+/* Of WSGIImportScript: no request waits for it, so none has it tried again. */
+static pw_lease_e log_failed_import(pw_attached_t *at, const pw_app_spec_t *app)
+{
+    pw_exc_log(at, &app->log, PW_LOG_ERR, "PW0220", app->label,
+               "WSGIImportScript %s failed; the interpreter goes on without "
+               "it, and a new child runs it again",
+               app->script);
+    log_refused(at, app, 1);
+    return PW_LEASE_FAILED;
+}
+
 static pw_lease_e log_failure(pw_attached_t *at, const pw_app_spec_t *app,
                               const char *retry)
 {
     pw_metrics_add(&at->instance->rt->metrics, load_failures);
+    if (!app->callable) {
+        return log_failed_import(at, app);
+    }
     if (script_closed(at)) {
         log_closed(app);
         return PW_LEASE_CLOSED;
@@ -114,8 +128,7 @@ static pw_lease_e log_failure(pw_attached_t *at, const pw_app_spec_t *app,
 
 pw_lease_e pw_app_load(pw_instance_t *inst, int slot, const char *retry)
 {
-    const pw_app_spec_t *app =
-        APR_ARRAY_IDX(inst->spec->apps, slot, const pw_app_spec_t *);
+    const pw_app_spec_t *app = pw_runtime_app(inst->rt, inst->spec, slot);
     pw_instant_t begin = pw_now();
     pw_attached_t at;
     pw_lease_e rc = PW_LEASE_OK;
@@ -126,7 +139,7 @@ pw_lease_e pw_app_load(pw_instance_t *inst, int slot, const char *retry)
                          __ATOMIC_RELEASE);
     }
     pw_interp_enter_own(inst, &at);
-    callable = pw_interp_call(&at, "load", "(zzs)", app->script, app->module,
+    callable = pw_interp_call(&at, "load", "(zzz)", app->script, app->module,
                               app->callable); /* new */
     if (callable) {
         Py_XSETREF(inst->callables[slot], callable);

@@ -8,9 +8,12 @@
 #include <apr_lib.h>
 #include <apr_strings.h>
 
+#include "pw_alias.h"
 #include "pw_module.h"
 
 #define NOT_SET ((apr_interval_time_t)-1)
+/* Room is kept for so many scripts in each interpreter. */
+#define LIMIT_MAX 4096
 
 /* Of two settings the inner one, where it was made. */
 #define MERGE(conf, base, add, field, unset)                                   \
@@ -28,6 +31,8 @@ void *pw_config_create_server(apr_pool_t *pool, server_rec *s)
     conf->sections = apr_array_make(pool, 2, sizeof(pw_section_t *));
     conf->tuning.startup_timeout = NOT_SET;
     conf->shutdown_timeout = NOT_SET;
+    conf->interpreter_limit = -1;
+    conf->imports = apr_array_make(pool, 1, sizeof(pw_mount_t *));
     return conf;
 }
 
@@ -38,6 +43,7 @@ void *pw_config_merge_server(apr_pool_t *pool, void *base, void *add)
 
     conf->mounts = apr_array_append(pool, a->mounts, b->mounts);
     conf->sections = a->sections; /* its own; pw_resolve gathers them */
+    conf->imports = a->imports;   /* likewise */
     MERGE(conf, b, a, group, NULL);
     MERGE(conf, b, a, callable, NULL);
     if (a->group) {
@@ -48,8 +54,11 @@ void *pw_config_merge_server(apr_pool_t *pool, void *base, void *add)
 
 void *pw_config_create_dir(apr_pool_t *pool, char *path)
 {
+    pw_dir_conf_t *conf = apr_pcalloc(pool, sizeof(*conf));
+
     (void)path;
-    return apr_pcalloc(pool, sizeof(pw_dir_conf_t));
+    conf->allow_override = -1;
+    return conf;
 }
 
 void *pw_config_merge_dir(apr_pool_t *pool, void *base, void *add)
@@ -59,6 +68,7 @@ void *pw_config_merge_dir(apr_pool_t *pool, void *base, void *add)
 
     MERGE(conf, b, a, group, NULL);
     MERGE(conf, b, a, callable, NULL);
+    MERGE(conf, b, a, allow_override, -1);
     return conf;
 }
 
@@ -74,7 +84,7 @@ pw_dir_conf_t *pw_config_dir(const request_rec *r)
 
 /* ---- parts of lines ---------------------------------------------------- */
 
-static pw_place_t place_of(const cmd_parms *cmd)
+pw_place_t pw_config_place(const cmd_parms *cmd)
 {
     pw_place_t place = {cmd->directive->filename, cmd->directive->line_num};
 
@@ -102,9 +112,7 @@ static pw_tuning_t *tuning_of(cmd_parms *cmd, void *mconfig, const char **error)
     return &pw_config_server(cmd->server)->tuning;
 }
 
-/* The checked name of an interpreter, in *name; or an error. */
-static const char *check_group(cmd_parms *cmd, const char *word,
-                               const char **name)
+const char *pw_config_group(cmd_parms *cmd, const char *word, const char **name)
 {
     if (!*word || !strcmp(word, "%{GLOBAL}")) {
         *name = "%{GLOBAL}";
@@ -131,142 +139,7 @@ static const char *check_group(cmd_parms *cmd, const char *word,
     return NULL;
 }
 
-static const char *parse_seconds(cmd_parms *cmd, const char *arg,
-                                 apr_interval_time_t *value)
-{
-    if (ap_timeout_parameter_parse(arg, value, "s") != APR_SUCCESS
-        || *value <= 0) {
-        return apr_psprintf(cmd->pool,
-                            "%s: '%s' is no time. Mend: give a number of "
-                            "seconds above 0, or a number with a unit (500ms, "
-                            "30s, 2min)",
-                            cmd->cmd->name, arg);
-    }
-    return NULL;
-}
-
-/* ---- mounts ------------------------------------------------------------ */
-
-static const char *strip_quotes(apr_pool_t *pool, const char *value)
-{
-    size_t len = strlen(value);
-
-    if (len >= 2 && (*value == '"' || *value == '\'')
-        && value[len - 1] == *value) {
-        return apr_pstrmemdup(pool, value + 1, len - 2);
-    }
-    return value;
-}
-
-static const char *set_group_option(cmd_parms *cmd, pw_mount_t *mount,
-                                    const char *value, int demand)
-{
-    if (mount->group) {
-        return apr_psprintf(cmd->pool,
-                            "%s: application-group= and interpreter= are "
-                            "given more than once. Mend: keep one",
-                            cmd->cmd->name);
-    }
-    mount->demand = demand;
-    return check_group(cmd, value, &mount->group);
-}
-
-static const char *parse_option(cmd_parms *cmd, pw_mount_t *mount,
-                                const char *word)
-{
-    const char *equals = ap_strchr_c(word, '=');
-    const char *name, *value;
-
-    if (!equals) {
-        return apr_psprintf(cmd->pool,
-                            "%s: '%s' is no option: NAME=VALUE is expected. "
-                            "Mend: quote a path that contains spaces",
-                            cmd->cmd->name, word);
-    }
-    name = apr_pstrmemdup(cmd->pool, word, (apr_size_t)(equals - word));
-    value = strip_quotes(cmd->pool, equals + 1);
-    if (!strcmp(name, "application-group")) {
-        return set_group_option(cmd, mount, value, 0);
-    }
-    if (!strcmp(name, "interpreter")) {
-        return set_group_option(cmd, mount, value, 1);
-    }
-    if (!strcmp(name, "callable-object") && *value) {
-        mount->callable = apr_pstrdup(cmd->pool, value);
-        return NULL;
-    }
-    if (!strcmp(name, "process-group")) {
-        return apr_psprintf(cmd->pool,
-                            "%s: process-group= needs daemon processes, which "
-                            "this version does not have. Mend: leave it out "
-                            "(the application then runs in httpd's processes)",
-                            cmd->cmd->name);
-    }
-    return apr_psprintf(cmd->pool,
-                        "%s: unknown or empty option %s. Mend: "
-                        "application-group=, interpreter= or callable-object= "
-                        "with a value",
-                        cmd->cmd->name, name);
-}
-
-static const char *add_mount(cmd_parms *cmd, pw_mount_t *mount,
-                             const char *prefix, const char *options)
-{
-    const char *error = ap_check_cmd_context(cmd, NOT_IN_DIR_CONTEXT);
-    const char *word;
-
-    if (!error && *prefix != '/') {
-        error = apr_psprintf(cmd->pool,
-                             "%s: the URL prefix '%s' does not begin with a "
-                             "slash. Mend: write /%s",
-                             cmd->cmd->name, prefix, prefix);
-    }
-    while (!error && *options) {
-        word = ap_getword_conf(cmd->pool, &options);
-        if (*word) {
-            error = parse_option(cmd, mount, word);
-        }
-    }
-    if (error) {
-        return error;
-    }
-    mount->prefix = prefix;
-    mount->place = place_of(cmd);
-    mount->server = cmd->server;
-    APR_ARRAY_PUSH(pw_config_server(cmd->server)->mounts, pw_mount_t *) = mount;
-    return NULL;
-}
-
-static const char *set_script_alias(cmd_parms *cmd, void *mconfig,
-                                    const char *args)
-{
-    pw_mount_t *mount = apr_pcalloc(cmd->pool, sizeof(*mount));
-    const char *prefix = ap_getword_conf(cmd->pool, &args);
-    const char *file = ap_getword_conf(cmd->pool, &args);
-
-    (void)mconfig;
-    if (!*prefix || !*file) {
-        return apr_psprintf(cmd->pool,
-                            "%s needs a URL prefix and a script file. Mend: "
-                            "%s /shop /srv/shop/wsgi.py",
-                            cmd->cmd->name, cmd->cmd->name);
-    }
-    if (file[strlen(file) - 1] == '/') {
-        return apr_psprintf(cmd->pool,
-                            "%s: %s: an alias to a directory is not supported "
-                            "by this version. Mend: name each script file",
-                            cmd->cmd->name, file);
-    }
-    mount->script = ap_server_root_relative(cmd->pool, file);
-    if (!mount->script) {
-        return apr_psprintf(cmd->pool, "%s: %s is no path of a file",
-                            cmd->cmd->name, file);
-    }
-    return add_mount(cmd, mount, prefix, args);
-}
-
-/* Letters, digits, underscores and bytes above ASCII, with dots between. */
-static int is_dotted(const char *name, size_t len)
+int pw_config_is_dotted(const char *name, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
         int dot = name[i] == '.';
@@ -282,26 +155,18 @@ static int is_dotted(const char *name, size_t len)
     return len > 0;
 }
 
-static const char *set_application(cmd_parms *cmd, void *mconfig,
-                                   const char *args)
+static const char *parse_seconds(cmd_parms *cmd, const char *arg,
+                                 apr_interval_time_t *value)
 {
-    pw_mount_t *mount = apr_pcalloc(cmd->pool, sizeof(*mount));
-    const char *prefix = ap_getword_conf(cmd->pool, &args);
-    const char *target = ap_getword_conf(cmd->pool, &args);
-    const char *colon = ap_strchr_c(target, ':');
-
-    (void)mconfig;
-    if (!*prefix || !colon || !is_dotted(target, (size_t)(colon - target))
-        || !is_dotted(colon + 1, strlen(colon + 1))) {
+    if (ap_timeout_parameter_parse(arg, value, "s") != APR_SUCCESS
+        || *value <= 0) {
         return apr_psprintf(cmd->pool,
-                            "%s needs a URL prefix and MODULE:CALLABLE. Mend: "
-                            "%s /shop shop.wsgi:application",
-                            cmd->cmd->name, cmd->cmd->name);
+                            "%s: '%s' is no time. Mend: give a number of "
+                            "seconds above 0, or a number with a unit (500ms, "
+                            "30s, 2min)",
+                            cmd->cmd->name, arg);
     }
-    mount->module =
-        apr_pstrmemdup(cmd->pool, target, (apr_size_t)(colon - target));
-    mount->callable = apr_pstrdup(cmd->pool, colon + 1);
-    return add_mount(cmd, mount, prefix, args);
+    return NULL;
 }
 
 /* ---- server, virtual host, section ------------------------------------- */
@@ -333,7 +198,7 @@ static void note_section(cmd_parms *cmd, const char *group,
                            && strncasecmp(directive, "<Directory", 10) != 0);
     section->group = group;
     section->callable = callable;
-    section->place = place_of(cmd);
+    section->place = pw_config_place(cmd);
     APR_ARRAY_PUSH(pw_config_server(cmd->server)->sections, pw_section_t *) =
         section;
 }
@@ -343,7 +208,7 @@ static const char *set_group(cmd_parms *cmd, void *mconfig, const char *arg)
     pw_dir_conf_t *dir = mconfig;
     pw_server_conf_t *conf = pw_config_server(cmd->server);
     const char *group;
-    const char *error = check_group(cmd, arg, &group);
+    const char *error = pw_config_group(cmd, arg, &group);
 
     if (error) {
         return error;
@@ -354,7 +219,7 @@ static const char *set_group(cmd_parms *cmd, void *mconfig, const char *arg)
     }
     else {
         conf->group = group;
-        conf->group_place = place_of(cmd);
+        conf->group_place = pw_config_place(cmd);
     }
     return NULL;
 }
@@ -363,7 +228,7 @@ static const char *set_callable(cmd_parms *cmd, void *mconfig, const char *arg)
 {
     pw_dir_conf_t *dir = mconfig;
 
-    if (!is_dotted(arg, strlen(arg))) {
+    if (!pw_config_is_dotted(arg, strlen(arg))) {
         return apr_psprintf(cmd->pool,
                             "%s: '%s' is no name of a Python object. Mend: "
                             "for example application",
@@ -388,7 +253,7 @@ static const char *set_home(cmd_parms *cmd, void *mconfig, const char *arg)
 
     if (tuning) {
         tuning->home = ap_server_root_relative(cmd->pool, arg);
-        tuning->home_place = place_of(cmd);
+        tuning->home_place = pw_config_place(cmd);
         if (!tuning->home) {
             error = apr_psprintf(cmd->pool, "%s: %s is no path", cmd->cmd->name,
                                  arg);
@@ -439,7 +304,7 @@ static const char *set_isolation(cmd_parms *cmd, void *mconfig, const char *arg)
         return error;
     }
     tuning->isolation = pw_isolation_parse(arg);
-    tuning->isolation_place = place_of(cmd);
+    tuning->isolation_place = pw_config_place(cmd);
     if (tuning->isolation == PW_ISOLATION_UNSET) {
         return apr_psprintf(cmd->pool,
                             "%s: '%s' is none of own-gil, shared-gil and "
@@ -475,6 +340,38 @@ static const char *set_shutdown_timeout(cmd_parms *cmd, void *mconfig,
                ? error
                : parse_seconds(
                    cmd, arg, &pw_config_server(cmd->server)->shutdown_timeout);
+}
+
+/* ---- scripts that requests find ---------------------------------------- */
+
+static const char *set_limit(cmd_parms *cmd, void *mconfig, const char *arg)
+{
+    const char *error = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+    char *end;
+    long limit = strtol(arg, &end, 10);
+
+    (void)mconfig;
+    if (error) {
+        return error;
+    }
+    if (!apr_isdigit(*arg) || *end || limit > LIMIT_MAX) {
+        return apr_psprintf(cmd->pool,
+                            "%s: '%s' is no number from 0 to %d. Mend: give "
+                            "one, for example %s 64",
+                            cmd->cmd->name, arg, LIMIT_MAX, cmd->cmd->name);
+    }
+    pw_config_server(cmd->server)->interpreter_limit = (int)limit;
+    return NULL;
+}
+
+/* At server level too: httpd merges that below every section. */
+static const char *set_allow_override(cmd_parms *cmd, void *mconfig, int on)
+{
+    pw_dir_conf_t *dir = mconfig;
+
+    (void)cmd;
+    dir->allow_override = on;
+    return NULL;
 }
 
 /* ---- <WSGIInterpreter NAME> -------------------------------------------- */
@@ -535,7 +432,7 @@ static const char *parse_block_name(cmd_parms *cmd, const char *arg,
         return "<WSGIInterpreter> needs one name of your own. Mend: "
                "<WSGIInterpreter blog>";
     }
-    return check_group(cmd, *name, name);
+    return pw_config_group(cmd, *name, name);
 }
 
 static const char *open_block(cmd_parms *cmd, void *mconfig, const char *arg)
@@ -568,7 +465,7 @@ static const char *open_block(cmd_parms *cmd, void *mconfig, const char *arg)
     }
     block = apr_pcalloc(cmd->pool, sizeof(*block));
     block->name = name;
-    block->place = place_of(cmd);
+    block->place = pw_config_place(cmd);
     block->tuning.startup_timeout = NOT_SET;
     APR_ARRAY_PUSH(conf->blocks, pw_block_t *) = block;
     vector = ap_create_per_dir_config(cmd->pool);
@@ -579,10 +476,22 @@ static const char *open_block(cmd_parms *cmd, void *mconfig, const char *arg)
 }
 
 const command_rec pw_config_commands[] = {
-    AP_INIT_RAW_ARGS("WSGIScriptAlias", set_script_alias, NULL, RSRC_CONF,
-                     "A URL prefix and the script file that serves it."),
-    AP_INIT_RAW_ARGS("WSGIApplication", set_application, NULL, RSRC_CONF,
+    AP_INIT_RAW_ARGS("WSGIScriptAlias", pw_alias_script, NULL, RSRC_CONF,
+                     "A URL prefix and the script file, or the directory of "
+                     "scripts, that serves it."),
+    AP_INIT_RAW_ARGS("WSGIScriptAliasMatch", pw_alias_match, NULL, RSRC_CONF,
+                     "A pattern of URL paths and the script file that serves "
+                     "them, in which $1 is what the pattern caught."),
+    AP_INIT_RAW_ARGS("WSGIApplication", pw_alias_application, NULL, RSRC_CONF,
                      "A URL prefix and the MODULE:CALLABLE that serves it."),
+    AP_INIT_RAW_ARGS("WSGIImportScript", pw_alias_import, NULL, RSRC_CONF,
+                     "A script file that is run when a child starts."),
+    AP_INIT_TAKE1("WSGIInterpreterLimit", set_limit, NULL, RSRC_CONF,
+                  "How many interpreters requests may make, for the scripts "
+                  "that they find."),
+    AP_INIT_FLAG("WSGIAllowOverride", set_allow_override, NULL,
+                 RSRC_CONF | ACCESS_CONF,
+                 "Whether .htaccess may call files WSGI scripts."),
     AP_INIT_TAKE1("WSGIApplicationGroup", set_group, NULL,
                   RSRC_CONF | OR_FILEINFO,
                   "The interpreter that applications run in: %{RESOURCE}, "

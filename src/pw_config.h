@@ -18,12 +18,16 @@ typedef struct pw_place_t {
     int line;
 } pw_place_t;
 
-/* WSGIScriptAlias or WSGIApplication. */
+/* WSGIScriptAlias, WSGIScriptAliasMatch or WSGIApplication. */
 typedef struct pw_mount_t {
-    const char *prefix;   /* as written: "/shop" */
-    const char *script;   /* absolute, or NULL */
+    const char *prefix;   /* as written: "/shop", or the pattern */
+    ap_regex_t *pattern;  /* of WSGIScriptAliasMatch, or NULL */
+    const char *script;   /* absolute, or NULL; where `found`, the directory
+                           * or the path with $1 */
+    int found;            /* each request finds its script */
     const char *module;   /* or NULL */
     const char *callable; /* option callable-object=, or NULL */
+    int import;           /* WSGIImportScript: no URL, no callable */
     const char *group;    /* option application-group= or interpreter= */
     int demand;           /* interpreter=: a block must define it */
     pw_place_t place;
@@ -73,16 +77,29 @@ typedef struct pw_server_conf_t {
     apr_interval_time_t shutdown_timeout; /* -1: not set */
     apr_array_header_t *blocks;           /* of pw_block_t * */
     apr_array_header_t *sections;         /* of pw_section_t * */
+    apr_array_header_t *imports;          /* of pw_mount_t * */
+    int interpreter_limit;                /* -1: not set */
     struct pw_resolved_t *resolved;       /* set by pw_resolve */
 } pw_server_conf_t;
 
 typedef struct pw_dir_conf_t {
     const char *group;
     const char *callable;
-    pw_block_t *block; /* inside <WSGIInterpreter>: the block */
+    int allow_override; /* .htaccess may set our handler; -1: not said */
+    pw_block_t *block;  /* inside <WSGIInterpreter>: the block */
 } pw_dir_conf_t;
 
 extern const command_rec pw_config_commands[];
+
+/* Where the directive at hand stands. */
+pw_place_t pw_config_place(const cmd_parms *cmd);
+
+/* The checked name of an interpreter, in *name; or an error. */
+const char *pw_config_group(cmd_parms *cmd, const char *word,
+                            const char **name);
+
+/* Letters, digits, underscores and bytes above ASCII, with dots between? */
+int pw_config_is_dotted(const char *name, size_t len);
 
 void *pw_config_create_server(apr_pool_t *pool, server_rec *s);
 void *pw_config_merge_server(apr_pool_t *pool, void *base, void *add);

@@ -58,12 +58,35 @@ struct pw_instance_t {
     pw_tstate_table_t tstates;
 };
 
+typedef struct pw_demand_entry_t pw_demand_entry_t;
+
+#define PW_DEMAND_CHAINS 256
+
+/* See pw_demand.h. Lists are by the index of the interpreter. */
+typedef struct pw_demand_t {
+    pw_lock_t lock;
+    apr_pool_t *pool;                            /* lock: */
+    pw_demand_entry_t *chains[PW_DEMAND_CHAINS]; /* atomic: heads */
+    pw_interp_spec_t **own;                      /* lock: interpreters that
+                                                     * requests have made */
+    int interps;                                 /* lock, atomic: of them */
+    int *started;                                /* lock: has a thread */
+    int *counts;                                 /* lock: found in each */
+    const pw_app_spec_t ***found;                /* lock: at the places of
+                                                     * slots behind spec->apps;
+                                                     * one is read only after a
+                                                     * lease asked for it */
+    int stopping;                                /* lock: */
+} pw_demand_t;
+
 struct pw_runtime_t {
     const pw_map_t *map;       /* const: */
     pw_runtime_setup_t setup;  /* const: */
-    pw_pool_t **pools;         /* const: by index of the interpreter */
+    pw_pool_t **pools;         /* by index of the interpreter; const: those
+                                * of the map, demand.lock: those behind */
     apr_uint64_t **stamps;     /* atomic: by interpreter and slot: the state
                                * of the script at its last load */
+    pw_demand_t demand;        /* what requests have found */
     pw_keeper_t *keeper;       /* const: */
     pw_lock_t creating;        /* held while an interpreter is created */
     pw_lock_t lock;            /* guards the fields below */
@@ -85,6 +108,24 @@ pw_thread_t *pw_runtime_thread(pw_runtime_t *rt);
  * thread. Child start thread or another instance's. APR_EGENERAL: no thread. */
 apr_status_t pw_runtime_spawn(pw_runtime_t *rt, const pw_interp_spec_t *spec,
                               int generation);
+
+/* Room for the applications of an interpreter, found ones included. */
+int pw_runtime_slots(const pw_runtime_t *rt, const pw_interp_spec_t *spec);
+
+/* The application of a slot that has been asked for. */
+const pw_app_spec_t *pw_runtime_app(const pw_runtime_t *rt,
+                                    const pw_interp_spec_t *spec, int slot);
+
+/* Makes the pool of an interpreter, in a pool that lives as long as the child.
+ * Start thread, or with demand.lock. */
+void pw_runtime_add_pool(pw_runtime_t *rt, const pw_interp_spec_t *spec,
+                         apr_pool_t *cpool);
+
+/* Start thread, before others run. */
+void pw_demand_init(pw_runtime_t *rt, apr_pool_t *cpool);
+
+/* Keeper: nothing more is found in this child. */
+void pw_demand_stop(pw_runtime_t *rt);
 
 /* Last act of an instance's thread. left: Python threads remain in it. */
 void pw_runtime_finished(pw_instance_t *instance, int left);

@@ -463,7 +463,9 @@ int pw_interp_foreign_threads(pw_attached_t *at, int interrupt)
 
 static void drop_references(pw_instance_t *inst)
 {
-    for (int i = 0; i < inst->spec->apps->nelts; i++) {
+    int slots = pw_runtime_slots(inst->rt, inst->spec);
+
+    for (int i = 0; i < slots; i++) {
         Py_CLEAR(inst->callables[i]);
     }
     Py_CLEAR(inst->module);

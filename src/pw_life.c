@@ -18,8 +18,7 @@
 /* What the record of a failed load says of the next try. */
 static void retry_words(pw_instance_t *inst, int slot, char *buf, size_t size)
 {
-    const pw_app_spec_t *app =
-        APR_ARRAY_IDX(inst->spec->apps, slot, const pw_app_spec_t *);
+    const pw_app_spec_t *app = pw_runtime_app(inst->rt, inst->spec, slot);
     int fresh = pw_pool_retries_fresh(&inst->member, slot);
     int seconds =
         (int)(pw_pool_retry_delay(&inst->member, slot) / APR_USEC_PER_SEC);

@@ -7,9 +7,10 @@
  * an administrator sets must not end a request's wait.
  *
  * LOCK ORDER, outermost first. A thread that holds one takes only later ones:
- *   1. pw_runtime.lock   list of instances, one for the child; cold paths only
- *   2. pw_pool.lock      one for each interpreter; never held while attached
- *   3. pw_instance.lock  thread states of one instance
+ *   1. pw_demand.lock    scripts that requests find: only for a new one
+ *   2. pw_runtime.lock   list of instances, one for the child; cold paths only
+ *   3. pw_pool.lock      one for each interpreter; never held while attached
+ *   4. pw_instance.lock  thread states of one instance
  * The end of a request waits on a lock of its own (pw_request.c), taken
  * attached or not: no other is taken while it is held.
  * Creating an interpreter holds pw_runtime.creating, which nests in nothing

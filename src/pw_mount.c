@@ -57,11 +57,49 @@ static void split_uri(request_rec *r, pw_mounted_t *m, size_t covered)
     m->path_info = r->uri + covered;
 }
 
-/* The file name that stands for a mount, in SCRIPT_FILENAME and for httpd. */
-static const char *file_of(apr_pool_t *rpool, const pw_mount_t *mount)
+/* How much of the URI the mount covers, 0 where it does not. A pattern covers
+ * all up to the end of what it has matched, as with mod_wsgi. */
+static size_t match_mount(const request_rec *r, const pw_mount_t *mount,
+                          ap_regmatch_t *caught)
 {
+    if (!mount->pattern) {
+        return match_prefix(r->uri, mount->prefix);
+    }
+    if (ap_regexec(mount->pattern, r->uri, AP_MAX_REG_MATCH, caught, 0) != 0) {
+        return 0;
+    }
+    return (size_t)caught[0].rm_eo;
+}
+
+/* Where the rest of the URI leads below the mount's directory, or below what
+ * its path is with what the pattern has caught. */
+static const char *found_file(const request_rec *r, const pw_mount_t *mount,
+                              ap_regmatch_t *caught, size_t covered)
+{
+    const char *base = mount->script, *rest = r->uri + covered;
+
+    if (mount->pattern) {
+        base = ap_pregsub(r->pool, base, r->uri, AP_MAX_REG_MATCH, caught);
+    }
+    if (!base) {
+        return "";
+    }
+    if (!mount->pattern && *rest && *rest != '/'
+        && base[strlen(base) - 1] != '/') {
+        return apr_pstrcat(r->pool, base, "/", rest, NULL);
+    }
+    return apr_pstrcat(r->pool, base, rest, NULL);
+}
+
+/* The file name that stands for a mount, in SCRIPT_FILENAME and for httpd. */
+static const char *file_of(const request_rec *r, const pw_mount_t *mount,
+                           ap_regmatch_t *caught, size_t covered)
+{
+    if (mount->found) {
+        return found_file(r, mount, caught, covered);
+    }
     return mount->script ? mount->script
-                         : apr_pstrcat(rpool, "wsgi:", mount->module, ":",
+                         : apr_pstrcat(r->pool, "wsgi:", mount->module, ":",
                                        mount->callable, NULL);
 }
 
@@ -72,13 +110,15 @@ static pw_mounted_t *find(request_rec *r)
 
     for (int i = 0; i < conf->mounts->nelts; i++) {
         const pw_mount_t *mount = APR_ARRAY_IDX(conf->mounts, i, pw_mount_t *);
-        size_t covered = match_prefix(r->uri, mount->prefix);
+        ap_regmatch_t caught[AP_MAX_REG_MATCH];
+        size_t covered = match_mount(r, mount, caught);
         pw_mounted_t *m;
 
         if (covered > 0) {
             m = apr_pcalloc(r->pool, sizeof(*m));
             m->mount = mount;
             m->app = APR_ARRAY_IDX(conf->defaults, i, pw_app_spec_t *);
+            m->file = file_of(r, mount, caught, covered);
             split_uri(r, m, covered);
             ap_set_module_config(r->request_config, &polywsgi_module, m);
             return m;
@@ -90,8 +130,10 @@ static pw_mounted_t *find(request_rec *r)
 pw_mounted_t *pw_mount_again(request_rec *r)
 {
     pw_mounted_t *m = find(r);
+    size_t len = m && m->mount->found ? strlen(r->filename) : APR_SIZE_MAX;
 
-    return m && !strcmp(r->filename, file_of(r->pool, m->mount)) ? m : NULL;
+    /* Of a file that was found, httpd's walk has taken PATH_INFO off. */
+    return m && !strncmp(m->file, r->filename, len) ? m : NULL;
 }
 
 /* ---- hooks ------------------------------------------------------------- */
@@ -108,7 +150,7 @@ static int translate_name(request_rec *r)
         return DECLINED;
     }
     r->handler = PW_HANDLER;
-    r->filename = apr_pstrdup(r->pool, file_of(r->pool, m->mount));
+    r->filename = apr_pstrdup(r->pool, m->file);
     return OK;
 }
 
@@ -140,8 +182,8 @@ static int map_to_storage(request_rec *r)
     pw_mounted_t *m = pw_mount_of(r);
     int rc;
 
-    if (!m) {
-        return DECLINED;
+    if (!m || m->mount->found) {
+        return DECLINED; /* httpd's own walk finds the file */
     }
     if (!m->mount->script) {
         return OK; /* no file, no directory: only <Location> applies */

@@ -14,7 +14,10 @@
 /* Of a request that is ours; in its request_config. */
 typedef struct pw_mounted_t {
     const pw_mount_t *mount;
-    const pw_app_spec_t *app; /* where no section says otherwise */
+    const pw_app_spec_t *app; /* where no section says otherwise; NULL where
+                               * the mount finds its scripts */
+    const char *file;         /* what stands for it in r->filename; before
+                               * httpd's walk where the mount finds */
     const char *script_name;  /* SCRIPT_NAME: "" for a mount at "/" */
     const char *path_info;    /* PATH_INFO: "" or "/..." */
 } pw_mounted_t;

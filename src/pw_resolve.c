@@ -11,6 +11,7 @@
 
 #include "pw_exchange_httpd.h"
 #include "pw_module.h"
+#include "pw_mount.h"
 #include "pw_pyversion.h"
 
 APLOG_USE_MODULE(polywsgi);
@@ -18,6 +19,7 @@ APLOG_USE_MODULE(polywsgi);
 #define STARTUP_TIMEOUT (60 * APR_USEC_PER_SEC)
 #define SHUTDOWN_TIMEOUT (5 * APR_USEC_PER_SEC)
 #define CALLABLE "application"
+#define FOUND_MAX 64 /* WSGIInterpreterLimit */
 
 /* The work in hand: everything that the steps share. */
 typedef struct resolving_t {
@@ -85,16 +87,26 @@ static const char *mount_key(apr_pool_t *pool, const pw_mount_t *mount,
                        mount->prefix, NULL);
 }
 
+/* Of any group but %{RESOURCE}. */
+static const char *named_group(const pw_resolved_t *out, const server_rec *s,
+                               const char *group, apr_pool_t *pool)
+{
+    if (!strcmp(group, "%{SERVER}")) {
+        return server_key(pool, s);
+    }
+    return strcmp(group, "%{GLOBAL}") ? group : out->main_name;
+}
+
+static int is_resource(const char *group)
+{
+    return !strcmp(group, "%{RESOURCE}");
+}
+
 static const char *group_name(const pw_resolved_t *out, const pw_mount_t *mount,
                               const char *group, apr_pool_t *pool)
 {
-    if (!strcmp(group, "%{RESOURCE}")) {
-        return mount_key(pool, mount, "|");
-    }
-    if (!strcmp(group, "%{SERVER}")) {
-        return server_key(pool, mount->server);
-    }
-    return strcmp(group, "%{GLOBAL}") ? group : out->main_name;
+    return is_resource(group) ? mount_key(pool, mount, "|")
+                              : named_group(out, mount->server, group, pool);
 }
 
 static const char *app_key(apr_pool_t *pool, const char *interp,
@@ -102,7 +114,7 @@ static const char *app_key(apr_pool_t *pool, const char *interp,
 {
     return apr_pstrcat(pool, interp, "\n", mount->script ? "s:" : "m:",
                        mount->script ? mount->script : mount->module, "\n",
-                       callable, NULL);
+                       callable ? callable : "", NULL);
 }
 
 /* ---- interpreters ------------------------------------------------------ */
@@ -279,7 +291,7 @@ static void check_blocks(resolving_t *rs)
     }
 }
 
-static pw_interp_spec_t *new_interp(resolving_t *rs, const char *name)
+static pw_interp_spec_t *make_interp(resolving_t *rs, const char *name)
 {
     const pw_block_t *block = block_named(rs->conf, name);
     const pw_tuning_t *own = block ? &block->tuning : NULL;
@@ -299,6 +311,14 @@ static pw_interp_spec_t *new_interp(resolving_t *rs, const char *name)
     spec->startup_timeout = timeout >= 0 ? timeout : STARTUP_TIMEOUT;
     spec->apps = apr_array_make(rs->pool, 2, sizeof(pw_app_spec_t *));
     spec->log = rs->out->map.log;
+    spec->later = 1;
+    return spec;
+}
+
+static pw_interp_spec_t *new_interp(resolving_t *rs, const char *name)
+{
+    pw_interp_spec_t *spec = make_interp(rs, name);
+
     APR_ARRAY_PUSH(rs->out->map.interps, pw_interp_spec_t *) = spec;
     apr_hash_set(rs->out->interps, name, APR_HASH_KEY_STRING, spec);
     return spec;
@@ -338,6 +358,19 @@ static void find_main(resolving_t *rs)
 
 /* ---- applications ------------------------------------------------------ */
 
+/* The interpreter's name, and in parentheses which of its applications. */
+static const char *label_of(resolving_t *rs, const pw_mount_t *mount,
+                            const char *group, const char *name)
+{
+    if (is_resource(group)) {
+        return name;
+    }
+    return apr_pstrcat(rs->pool, name, " (",
+                       mount->import ? mount->script
+                                     : mount_key(rs->pool, mount, ""),
+                       ")", NULL);
+}
+
 static pw_app_spec_t *app_for(resolving_t *rs, const pw_mount_t *mount,
                               const char *group, const char *callable, int lazy)
 {
@@ -352,6 +385,7 @@ static pw_app_spec_t *app_for(resolving_t *rs, const pw_mount_t *mount,
         return app;
     }
     interp = interp_named(rs, name);
+    interp->later = 0;
     app = apr_pcalloc(rs->pool, sizeof(*app));
     app->script = mount->script;
     app->module = mount->module;
@@ -360,10 +394,7 @@ static pw_app_spec_t *app_for(resolving_t *rs, const pw_mount_t *mount,
     app->lazy = lazy;
     app->interp = interp;
     app->log = pw_exchange_httpd_server_log(mount->server);
-    app->label = strcmp(group, "%{RESOURCE}")
-                     ? apr_pstrcat(rs->pool, name, " (",
-                                   mount_key(rs->pool, mount, ""), ")", NULL)
-                     : name;
+    app->label = label_of(rs, mount, group, name);
     APR_ARRAY_PUSH(interp->apps, pw_app_spec_t *) = app;
     apr_hash_set(out->apps, key, APR_HASH_KEY_STRING, app);
     return app;
@@ -383,7 +414,7 @@ static int may_apply(const resolving_t *rs, const pw_section_t *section,
     if (section->server != rs->main_server && section->server != s) {
         return 0;
     }
-    if (section->pattern) {
+    if (section->pattern || (section->location && mount->pattern)) {
         return 1;
     }
     return where
@@ -426,7 +457,7 @@ static void pair(resolving_t *rs, const server_rec *s, const pw_mount_t *mount,
 static const char *default_group(const pw_server_conf_t *conf,
                                  const pw_mount_t *mount)
 {
-    if (mount->group) {
+    if (mount && mount->group) {
         return mount->group;
     }
     return conf->group ? conf->group : "%{RESOURCE}";
@@ -435,7 +466,7 @@ static const char *default_group(const pw_server_conf_t *conf,
 static const char *default_callable(const pw_server_conf_t *conf,
                                     const pw_mount_t *mount)
 {
-    if (mount->callable) {
+    if (mount && mount->callable) {
         return mount->callable;
     }
     return conf->callable ? conf->callable : CALLABLE;
@@ -451,6 +482,27 @@ static void check_demand(resolving_t *rs, const pw_mount_t *mount)
                  "application-group=%s, which needs none",
                  mount->group, mount->group, mount->group);
     }
+}
+
+/* No application yet: each request finds its own. */
+static void resolve_finding(resolving_t *rs, const server_rec *s,
+                            pw_server_conf_t *conf, const pw_mount_t *mount)
+{
+    if (s == mount->server) {
+        check_demand(rs, mount);
+    }
+    APR_ARRAY_PUSH(conf->defaults, pw_app_spec_t *) = NULL;
+}
+
+/* A script that is run at the start of a child. */
+static void resolve_import(resolving_t *rs, const pw_mount_t *import)
+{
+    pw_use_t *use = apr_array_push(rs->out->uses);
+
+    check_demand(rs, import);
+    use->server = import->server;
+    use->mount = import;
+    use->app = app_for(rs, import, import->group, NULL, 0);
 }
 
 /* A mount as server s has it: its own, or the main server's. */
@@ -486,6 +538,98 @@ static void resolve_mount(resolving_t *rs, const server_rec *s,
         APR_ARRAY_IDX(rs->out->uses, first, pw_use_t).app;
 }
 
+/* ---- scripts that requests find ---------------------------------------- */
+
+/* Has the text our handler as a word? Paths such as /srv/wsgi-scripts are no
+ * such word. */
+static int has_handler(const char *text)
+{
+    const char *at = ap_strcasestr(text, PW_HANDLER);
+
+    while (at) {
+        const char *end = at + strlen(PW_HANDLER);
+
+        if ((at == text || ap_strchr_c(" \t\"'=:[,", at[-1]))
+            && ap_strchr_c(" \t\"'],;", *end)) {
+            return 1;
+        }
+        at = ap_strcasestr(end, PW_HANDLER);
+    }
+    return 0;
+}
+
+/* Anything in the configuration that could give a file our handler. */
+static int names_handler(const ap_directive_t *d)
+{
+    for (; d; d = d->next) {
+        if ((d->args && has_handler(d->args))
+            || (!strcasecmp(d->directive, "WSGIAllowOverride")
+                && !strcasecmp(d->args, "on"))
+            || names_handler(d->first_child)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static int finds(const resolving_t *rs)
+{
+    for (server_rec *s = rs->main_server; s; s = s->next) {
+        const apr_array_header_t *mounts = pw_config_server(s)->mounts;
+
+        for (int i = 0; i < mounts->nelts; i++) {
+            if (APR_ARRAY_IDX(mounts, i, pw_mount_t *)->found) {
+                return 1;
+            }
+        }
+    }
+    return names_handler(ap_conftree);
+}
+
+static void name_group(resolving_t *rs, const server_rec *s, const char *group)
+{
+    if (group && !is_resource(group)) {
+        interp_named(rs, named_group(rs->out, s, group, rs->pool));
+    }
+}
+
+/* Which interpreters a script that is found may join: those that the
+ * configuration names. They are made when the first one comes. */
+static void name_groups(resolving_t *rs)
+{
+    for (int i = 0; i < rs->conf->blocks->nelts; i++) {
+        interp_named(rs,
+                     APR_ARRAY_IDX(rs->conf->blocks, i, pw_block_t *)->name);
+    }
+    for (server_rec *s = rs->main_server; s; s = s->next) {
+        const pw_server_conf_t *conf = pw_config_server(s);
+
+        name_group(rs, s, conf->group);
+        for (int i = 0; i < conf->mounts->nelts; i++) {
+            name_group(rs, s,
+                       APR_ARRAY_IDX(conf->mounts, i, pw_mount_t *)->group);
+        }
+        for (int i = 0; i < rs->conf->sections->nelts; i++) {
+            name_group(
+                rs, s,
+                APR_ARRAY_IDX(rs->conf->sections, i, pw_section_t *)->group);
+        }
+    }
+}
+
+static void prepare_finding(resolving_t *rs)
+{
+    pw_resolved_t *out = rs->out;
+    int limit = rs->conf->interpreter_limit;
+
+    out->map.own = make_interp(rs, "");
+    out->may_find = finds(rs);
+    if (out->may_find) {
+        out->map.found_max = limit >= 0 ? limit : FOUND_MAX;
+        name_groups(rs);
+    }
+}
+
 /* Sections of virtual hosts are noted in their own configuration. */
 static void gather_sections(resolving_t *rs)
 {
@@ -504,6 +648,44 @@ static void check_neighbours(resolving_t *rs)
         complain(rs, NULL,
                  "PW0002 mod_wsgi is loaded too, and one process has one "
                  "Python. Mend: remove one of the two LoadModule lines");
+    }
+}
+
+/* Before the mounts: an interpreter runs its scripts in this order. */
+static void resolve_imports(resolving_t *rs)
+{
+    for (server_rec *s = rs->main_server; s; s = s->next) {
+        const apr_array_header_t *imports = pw_config_server(s)->imports;
+
+        for (int i = 0; i < imports->nelts; i++) {
+            const pw_mount_t *import = APR_ARRAY_IDX(imports, i, pw_mount_t *);
+
+            if (import->server == s) {
+                resolve_import(rs, import);
+            }
+        }
+    }
+}
+
+static void resolve_mounts(resolving_t *rs)
+{
+    for (server_rec *s = rs->main_server; s; s = s->next) {
+        pw_server_conf_t *conf = pw_config_server(s);
+
+        conf->resolved = rs->out;
+        conf->defaults = apr_array_make(rs->pool, conf->mounts->nelts + 1,
+                                        sizeof(pw_app_spec_t *));
+        for (int i = 0; i < conf->mounts->nelts; i++) {
+            const pw_mount_t *mount =
+                APR_ARRAY_IDX(conf->mounts, i, pw_mount_t *);
+
+            if (mount->found) {
+                resolve_finding(rs, s, conf, mount);
+            }
+            else {
+                resolve_mount(rs, s, conf, mount);
+            }
+        }
     }
 }
 
@@ -529,17 +711,9 @@ int pw_resolve(apr_pool_t *pconf, server_rec *main_server)
     check_blocks(&rs);
     find_main(&rs);
     gather_sections(&rs);
-    for (server_rec *s = main_server; s; s = s->next) {
-        pw_server_conf_t *conf = pw_config_server(s);
-
-        conf->resolved = out;
-        conf->defaults = apr_array_make(pconf, conf->mounts->nelts + 1,
-                                        sizeof(pw_app_spec_t *));
-        for (int i = 0; i < conf->mounts->nelts; i++) {
-            resolve_mount(&rs, s, conf,
-                          APR_ARRAY_IDX(conf->mounts, i, pw_mount_t *));
-        }
-    }
+    resolve_imports(&rs);
+    resolve_mounts(&rs);
+    prepare_finding(&rs);
     return rs.errors ? HTTP_INTERNAL_SERVER_ERROR : OK;
 }
 
@@ -560,6 +734,31 @@ pw_app_spec_t *pw_resolve_app(const server_rec *s, const pw_mount_t *mount,
     name = group_name(out, mount, group, rpool);
     return apr_hash_get(out->apps, app_key(rpool, name, mount, callable),
                         APR_HASH_KEY_STRING);
+}
+
+int pw_resolve_found(const server_rec *s, const pw_mount_t *mount,
+                     const char *group, const char *callable, pw_found_t *found)
+{
+    const pw_server_conf_t *conf = pw_config_server(s);
+    const server_rec *home = mount ? mount->server : s;
+
+    if (!group || (mount && mount->group)) {
+        group = default_group(conf, mount);
+    }
+    if (!callable || (mount && mount->callable)) {
+        callable = default_callable(conf, mount);
+    }
+    found->callable = callable;
+    if (is_resource(group)) {
+        found->name = apr_pstrcat(found->rpool, server_key(found->rpool, home),
+                                  "|file:", found->script, NULL);
+        return 0;
+    }
+    found->interp =
+        apr_hash_get(conf->resolved->interps,
+                     named_group(conf->resolved, home, group, found->rpool),
+                     APR_HASH_KEY_STRING);
+    return found->interp ? 0 : -1;
 }
 
 /* ---- the state of files ------------------------------------------------ */

@@ -11,6 +11,7 @@
 #include <apr_hash.h>
 
 #include "pw_config.h"
+#include "pw_demand.h"
 
 typedef struct pw_resolved_t {
     pw_map_t map;
@@ -18,6 +19,7 @@ typedef struct pw_resolved_t {
     apr_hash_t *apps;      /* by pairing: pw_app_spec_t * */
     const char *main_name; /* what %{GLOBAL} is called */
     int lazy;              /* some application loads on demand only */
+    int may_find;          /* requests may find scripts (pw_found) */
     int multithread;       /* what the MPM does; set in post_config */
     int multiprocess;
     apr_array_header_t *uses; /* of pw_use_t: every server's mounts */
@@ -42,6 +44,16 @@ int pw_resolve(apr_pool_t *pconf, server_rec *main_server);
 pw_app_spec_t *pw_resolve_app(const server_rec *s, const pw_mount_t *mount,
                               const char *group, const char *callable,
                               apr_pool_t *rpool);
+
+/*
+ * The interpreter and callable of a script that a request has found: by a
+ * mount that finds, or by its handler (mount NULL). Sets interp or name, and
+ * callable, of *found, from its script and rpool. 0; -1: .htaccess asks for an
+ * interpreter that the configuration does not name. Any thread.
+ */
+int pw_resolve_found(const server_rec *s, const pw_mount_t *mount,
+                     const char *group, const char *callable,
+                     pw_found_t *found);
 
 /* Warns of files that are not there (yet): of missing scripts and homes. */
 void pw_resolve_warn(const server_rec *main_server, apr_pool_t *ptemp);

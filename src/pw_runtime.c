@@ -8,6 +8,7 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "config.h"
@@ -152,7 +153,7 @@ static apr_status_t start_python(pw_runtime_t *rt)
 static pw_instance_t *new_instance(pw_runtime_t *rt,
                                    const pw_interp_spec_t *spec, int generation)
 {
-    size_t slots = (size_t)spec->apps->nelts;
+    size_t slots = (size_t)pw_runtime_slots(rt, spec);
     pw_instance_t *inst = calloc(1, sizeof(*inst));
 
     if (!inst) {
@@ -325,11 +326,19 @@ void pw_runtime_return(pw_lease_t *lease)
 
 /* ---- start and end of a child ------------------------------------------ */
 
+/* Those that requests have made included. */
+static int count_pools(pw_runtime_t *rt)
+{
+    return rt->map->interps->nelts
+           + __atomic_load_n(&rt->demand.interps, __ATOMIC_ACQUIRE);
+}
+
 static void keeper_quiesce(void *baton)
 {
     pw_runtime_t *rt = baton;
+    int count = count_pools(rt);
 
-    for (int i = 0; i < rt->map->interps->nelts; i++) {
+    for (int i = 0; i < count; i++) {
         pw_pool_quiesce(rt->pools[i]);
     }
 }
@@ -372,8 +381,11 @@ static void keeper_stop(void *baton)
 {
     pw_runtime_t *rt = baton;
     pw_instant_t drained_by = pw_now() + rt->map->shutdown_timeout * 2 / 5;
+    int count;
 
-    for (int i = 0; i < rt->map->interps->nelts; i++) {
+    pw_demand_stop(rt);
+    count = count_pools(rt);
+    for (int i = 0; i < count; i++) {
         pw_pool_stop(rt->pools[i], drained_by);
     }
 }
@@ -433,31 +445,53 @@ static apr_status_t leave_process(void *runtime)
     return APR_SUCCESS;
 }
 
+int pw_runtime_slots(const pw_runtime_t *rt, const pw_interp_spec_t *spec)
+{
+    return spec->apps->nelts + rt->map->found_max;
+}
+
+const pw_app_spec_t *pw_runtime_app(const pw_runtime_t *rt,
+                                    const pw_interp_spec_t *spec, int slot)
+{
+    int known = spec->apps->nelts;
+
+    return slot < known ? APR_ARRAY_IDX(spec->apps, slot, pw_app_spec_t *)
+                        : rt->demand.found[spec->index][slot - known];
+}
+
+void pw_runtime_add_pool(pw_runtime_t *rt, const pw_interp_spec_t *spec,
+                         apr_pool_t *cpool)
+{
+    size_t slots = (size_t)pw_runtime_slots(rt, spec);
+    unsigned char *lazy = apr_palloc(cpool, slots + 1);
+    pw_pool_setup_t setup = {
+        .slots = (int)slots,
+        .lazy = memset(lazy, 1, slots + 1),
+        .fresh_retries =
+            spec->isolation == PW_ISOLATION_MAIN ? 0 : PW_FRESH_RETRIES,
+    };
+
+    for (int s = 0; s < spec->apps->nelts; s++) {
+        lazy[s] = (unsigned char)pw_runtime_app(rt, spec, s)->lazy;
+    }
+    rt->pools[spec->index] = pw_pool_create(cpool, &setup);
+    rt->stamps[spec->index] =
+        apr_pcalloc(cpool, sizeof(**rt->stamps) * (slots + 1));
+    rt->demand.found[spec->index] = apr_pcalloc(
+        cpool, sizeof(**rt->demand.found) * (size_t)(rt->map->found_max + 1));
+}
+
 static void create_pools(pw_runtime_t *rt, apr_pool_t *cpool)
 {
-    int n = rt->map->interps->nelts;
+    size_t all = (size_t)(rt->map->interps->nelts + rt->map->found_max) + 1;
 
-    rt->pools = apr_pcalloc(cpool, sizeof(*rt->pools) * (size_t)(n + 1));
-    rt->stamps = apr_pcalloc(cpool, sizeof(*rt->stamps) * (size_t)(n + 1));
-    for (int i = 0; i < n; i++) {
-        const pw_interp_spec_t *spec =
-            APR_ARRAY_IDX(rt->map->interps, i, const pw_interp_spec_t *);
-        size_t slots = (size_t)spec->apps->nelts;
-        unsigned char *lazy = apr_pcalloc(cpool, slots + 1);
-        pw_pool_setup_t setup = {
-            .slots = spec->apps->nelts,
-            .lazy = lazy,
-            .fresh_retries =
-                spec->isolation == PW_ISOLATION_MAIN ? 0 : PW_FRESH_RETRIES,
-        };
-
-        for (size_t s = 0; s < slots; s++) {
-            lazy[s] =
-                (unsigned char)APR_ARRAY_IDX(spec->apps, s, pw_app_spec_t *)
-                    ->lazy;
-        }
-        rt->pools[i] = pw_pool_create(cpool, &setup);
-        rt->stamps[i] = apr_pcalloc(cpool, sizeof(**rt->stamps) * (slots + 1));
+    pw_demand_init(rt, cpool);
+    rt->pools = apr_pcalloc(cpool, sizeof(*rt->pools) * all);
+    rt->stamps = apr_pcalloc(cpool, sizeof(*rt->stamps) * all);
+    for (int i = 0; i < rt->map->interps->nelts; i++) {
+        pw_runtime_add_pool(
+            rt, APR_ARRAY_IDX(rt->map->interps, i, const pw_interp_spec_t *),
+            cpool);
     }
 }
 
@@ -467,10 +501,12 @@ static apr_status_t spawn_all(pw_runtime_t *rt)
     apr_status_t failed = APR_SUCCESS;
 
     for (int i = 0; i < rt->map->interps->nelts; i++) {
-        apr_status_t rv = pw_runtime_spawn(
-            rt, APR_ARRAY_IDX(rt->map->interps, i, const pw_interp_spec_t *),
-            1);
+        const pw_interp_spec_t *spec =
+            APR_ARRAY_IDX(rt->map->interps, i, const pw_interp_spec_t *);
+        apr_status_t rv =
+            spec->later ? APR_SUCCESS : pw_runtime_spawn(rt, spec, 1);
 
+        rt->demand.started[i] = !spec->later;
         if (rv != APR_SUCCESS) {
             failed = rv;
         }

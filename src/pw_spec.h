@@ -23,12 +23,13 @@ typedef enum {
 
 typedef struct pw_interp_spec_t pw_interp_spec_t;
 
-/* One WSGI application: a callable of a script file or of a module. */
+/* One WSGI application: a callable of a script file or of a module. Or a script
+ * that is only run at start (WSGIImportScript): then callable is NULL. */
 typedef struct pw_app_spec_t {
     const char *label;        /* in log lines: "blog (example.org/shop)" */
     const char *script;       /* absolute path, or NULL */
     const char *module;       /* dotted name, or NULL: exactly one is set */
-    const char *callable;     /* "application", or "create_app.wsgi" */
+    const char *callable;     /* "application", "create_app.wsgi", or NULL */
     int slot;                 /* its index in interp->apps */
     int lazy;                 /* loads on its first request */
     pw_log_t log;             /* the ErrorLog of its first virtual host */
@@ -44,12 +45,16 @@ struct pw_interp_spec_t {
     apr_table_t *env;                    /* WSGISetEnv, may be empty */
     apr_interval_time_t startup_timeout; /* microseconds */
     apr_array_header_t *apps;            /* of pw_app_spec_t * */
-    pw_log_t log;                        /* the main server's ErrorLog */
+    int later;    /* no application is known yet: a request may find one */
+    pw_log_t log; /* the main server's ErrorLog */
 };
 
 /* The whole resolved configuration. */
 typedef struct pw_map_t {
     apr_array_header_t *interps; /* of pw_interp_spec_t * */
+    pw_interp_spec_t *own;       /* what interpreters that requests make are
+                                  * like; their name and index are set then */
+    int found_max;               /* WSGIInterpreterLimit */
     const char *python_home;     /* prefix of server-level WSGIPythonHome
                                   * where it is no virtual environment */
     apr_interval_time_t shutdown_timeout; /* microseconds, for one child */

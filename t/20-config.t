@@ -43,6 +43,11 @@ my @good = (
     { name => 'an application of a module',
       conf => "WSGIPythonPath \@APPS\@/lib\n"
         . 'WSGIApplication /m pwmodule.site:make.wsgi application-group=%{SERVER}' },
+    { name => 'a directory', conf => "WSGIScriptAlias / \@APPS\@/\n"
+        . "WSGIScriptAlias /b \@APPS\@\n"
+        . 'WSGIScriptAliasMatch ^/x/([a-z]+) @APPS@/$1.py' },
+    { name => 'an import', conf =>
+        "WSGIImportScript $info application-group=a" },
     { name => 'a missing script is a warning', status => 0,
       conf => 'WSGIScriptAlias / @DIR@/apps/missing.py',
       like => [qr/PW00\d\d.*missing\.py.*503/s] },
@@ -54,8 +59,24 @@ my @bad = (
       like => [qr/WSGIScriptAlias/, qr/colour/] },
     { name => 'process-group', conf => "WSGIScriptAlias / $info process-group=x",
       like => [qr/process-group/] },
-    { name => 'a directory', conf => 'WSGIScriptAlias / @APPS@/',
-      like => [qr/WSGIScriptAlias/, qr/director/] },
+    { name => 'a pattern that is none', conf => "WSGIScriptAliasMatch ^/( $info",
+      like => [qr/WSGIScriptAliasMatch/, qr/regular expression.*Mend/] },
+    { name => 'a pattern without a file', conf => 'WSGIScriptAliasMatch ^/',
+      like => [qr/WSGIScriptAliasMatch.*Mend/] },
+    { name => 'an import without its interpreter',
+      conf => "WSGIImportScript $info", like => [qr/WSGIImportScript.*Mend/] },
+    { name => 'an import into an interpreter of a mount', conf =>
+        "WSGIImportScript $info application-group=%{RESOURCE}",
+      like => [qr/WSGIImportScript.*Mend/] },
+    { name => 'an import into an interpreter that no block defines', conf =>
+        "WSGIImportScript $info interpreter=nowhere", like => [qr/PW0007/] },
+    { name => 'a limit that is no number', conf => 'WSGIInterpreterLimit many',
+      like => [qr/WSGIInterpreterLimit.*Mend/] },
+    { name => 'a limit beyond all bounds', conf => 'WSGIInterpreterLimit 99999',
+      like => [qr/WSGIInterpreterLimit.*Mend/] },
+    { name => 'a limit of a virtual host', conf =>
+        "<VirtualHost *:\@PORT\@>\nWSGIInterpreterLimit 3\n</VirtualHost>",
+      like => [qr/WSGIInterpreterLimit/] },
     { name => 'interpreter= without its block',
       conf => "WSGIScriptAlias / $info interpreter=nowhere",
       like => [qr/nowhere/, qr/<WSGIInterpreter nowhere>|application-group/,

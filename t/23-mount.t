@@ -150,12 +150,13 @@ cases(sub {
 }, @table);
 
 subtest 'what others answer' => sub {
-    is($server->get('/static/source.py', host => 'root.test')->{status}, 500,
+    is($server->get('/static/source.py', host => 'root.test')->{status}, 403,
         'an Alias goes before a root mount');
     my $a = $server->get('/text/source.py');
-    is($a->{status}, 500, 'a file called wsgi-script is not run');
+    is($a->{status}, 403, 'a file called wsgi-script is not run');
     unlike($a->{body}, qr/SECRET/, 'nor shown');
-    is(scalar $server->lines(qr/PW0311 .*source\.py/), 2, 'and the log says so');
+    is(scalar $server->lines(qr/PW0315 .*source\.py.*Mend/), 2,
+        'and the log says so');
     is($server->get('/whoever', host => 'plain.test')->{status}, 404,
         'a prefix is no part of a segment');
     $a = $server->request(method => 'TRACE', path => '/who');
@@ -164,7 +165,7 @@ subtest 'what others answer' => sub {
     is($a->{status}, 200, 'and OPTIONS *');
     is($a->{body}, '', 'itself');
 };
-announce(qr/PW0311/);
+announce(qr/PW0315/);
 
 subtest 'what mod_mime makes of the name of a script' => sub {
     my $a = $server->get('/who?bare');

@@ -58,9 +58,11 @@ def _load_module(name):
 
 
 def load(script, module, name):
-    """Returns the callable. SystemExit and its kind pass through: the caller
-    logs them like any other exception."""
+    """Returns the callable, or the module where there is no name. SystemExit and
+    its kind pass through: the caller logs them like any other exception."""
     target = _load_script(script) if script else _load_module(module)
+    if name is None:
+        return target
     where = script or module
     for part in name.split("."):
         if not hasattr(target, part):

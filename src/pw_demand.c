@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * pw_demand: a table that only grows. Readers follow its chains without a
+ * lock; whoever adds holds demand.lock and publishes an entry when it is
+ * whole.
+ */
+#include "pw_demand.h"
+
+#include <string.h>
+#include <apr_hash.h>
+#include <apr_strings.h>
+
+#include "pw_instance.h"
+
+struct pw_demand_entry_t {
+    struct pw_demand_entry_t *next; /* const: */
+    const char *key;                /* const: */
+    pw_app_spec_t app;              /* const: */
+};
+
+static pw_demand_entry_t **chain(pw_demand_t *d, const char *key)
+{
+    apr_ssize_t len = APR_HASH_KEY_STRING;
+
+    return &d->chains[apr_hashfunc_default(key, &len) % PW_DEMAND_CHAINS];
+}
+
+static const pw_app_spec_t *find(pw_demand_t *d, const char *key)
+{
+    pw_demand_entry_t *e = __atomic_load_n(chain(d, key), __ATOMIC_ACQUIRE);
+
+    while (e && strcmp(e->key, key) != 0) {
+        e = e->next;
+    }
+    return e ? &e->app : NULL;
+}
+
+/* ---- interpreters ------------------------------------------------------ */
+
+/* Of a pool whose first instance has not been started: no one leases yet. */
+static apr_status_t start_locked(pw_runtime_t *rt, const pw_interp_spec_t *spec)
+    PW_REQUIRES(rt->demand.lock)
+{
+    int *started = &rt->demand.started[spec->index];
+    apr_status_t rv = APR_SUCCESS;
+
+    pw_lock_assert(&rt->demand.lock);
+    if (!*started) {
+        rv = pw_runtime_spawn(rt, spec, 1);
+        *started = rv == APR_SUCCESS;
+    }
+    return rv;
+}
+
+static pw_interp_spec_t *own_named_locked(pw_runtime_t *rt, const char *name)
+    PW_REQUIRES(rt->demand.lock)
+{
+    pw_demand_t *d = &rt->demand;
+
+    pw_lock_assert(&d->lock);
+    for (int i = 0; i < d->interps; i++) {
+        if (!strcmp(d->own[i]->name, name)) {
+            return d->own[i];
+        }
+    }
+    return NULL;
+}
+
+/* The next place is only counted when its thread runs, so that a failed start
+ * leaves it to the next one. */
+static apr_status_t make_own_locked(pw_runtime_t *rt, const char *name,
+                                    const pw_interp_spec_t **made)
+    PW_REQUIRES(rt->demand.lock)
+{
+    pw_demand_t *d = &rt->demand;
+    pw_interp_spec_t *spec;
+    apr_status_t rv;
+
+    pw_lock_assert(&d->lock);
+    if (d->interps >= rt->map->found_max) {
+        return APR_ENOSPC;
+    }
+    spec = d->own[d->interps];
+    if (!spec) {
+        spec = apr_pmemdup(d->pool, rt->map->own, sizeof(*spec));
+        spec->index = rt->map->interps->nelts + d->interps;
+        spec->apps = apr_array_make(d->pool, 1, sizeof(pw_app_spec_t *));
+        pw_runtime_add_pool(rt, spec, d->pool);
+        d->own[d->interps] = spec;
+    }
+    spec->name = apr_pstrdup(d->pool, name);
+    rv = start_locked(rt, spec);
+    if (rv == APR_SUCCESS) {
+        __atomic_store_n(&d->interps, d->interps + 1, __ATOMIC_RELEASE);
+        *made = spec;
+    }
+    return rv;
+}
+
+static apr_status_t interp_locked(pw_runtime_t *rt, const pw_found_t *found,
+                                  const pw_interp_spec_t **spec)
+    PW_REQUIRES(rt->demand.lock)
+{
+    *spec = found->interp;
+    if (*spec) {
+        return start_locked(rt, *spec);
+    }
+    *spec = own_named_locked(rt, found->name);
+    return *spec ? APR_SUCCESS : make_own_locked(rt, found->name, spec);
+}
+
+/* ---- applications ------------------------------------------------------ */
+
+static apr_status_t add_locked(pw_runtime_t *rt, const pw_found_t *found,
+                               const pw_interp_spec_t *spec, const char *key,
+                               const pw_app_spec_t **app)
+    PW_REQUIRES(rt->demand.lock)
+{
+    pw_demand_t *d = &rt->demand;
+    pw_demand_entry_t **head = chain(d, key);
+    int *count = &d->counts[spec->index];
+    pw_demand_entry_t *e;
+
+    pw_lock_assert(&d->lock);
+    if (*count >= rt->map->found_max) {
+        return APR_ENOSPC;
+    }
+    e = apr_pcalloc(d->pool, sizeof(*e));
+    e->key = apr_pstrdup(d->pool, key);
+    e->app.script = apr_pstrdup(d->pool, found->script);
+    e->app.callable = apr_pstrdup(d->pool, found->callable);
+    e->app.slot = spec->apps->nelts + *count;
+    e->app.lazy = 1;
+    e->app.log = found->log;
+    e->app.interp = (pw_interp_spec_t *)spec;
+    e->app.label = found->interp ? apr_pstrcat(d->pool, spec->name, " (",
+                                               found->script, ")", NULL)
+                                 : spec->name;
+    d->found[spec->index][*count] = &e->app;
+    (*count)++;
+    e->next = *head;
+    __atomic_store_n(head, e, __ATOMIC_RELEASE);
+    *app = &e->app;
+    return APR_SUCCESS;
+}
+
+apr_status_t pw_demand_app(pw_runtime_t *rt, const pw_found_t *found,
+                           const pw_app_spec_t **app)
+{
+    pw_demand_t *d = &rt->demand;
+    const char *name = found->interp ? found->interp->name : found->name;
+    const char *key = apr_pstrcat(found->rpool, name, "\n", found->script, "\n",
+                                  found->callable, NULL);
+    const pw_interp_spec_t *spec;
+    apr_status_t rv = APR_SUCCESS;
+
+    *app = find(d, key);
+    if (*app) {
+        return APR_SUCCESS;
+    }
+    pw_lock_take(&d->lock);
+    *app = find(d, key);
+    if (!*app) {
+        rv = d->stopping ? APR_EGENERAL : interp_locked(rt, found, &spec);
+        if (rv == APR_SUCCESS) {
+            rv = add_locked(rt, found, spec, key, app);
+        }
+    }
+    pw_lock_release(&d->lock);
+    return rv;
+}
+
+/* ---- for the runtime --------------------------------------------------- */
+
+void pw_demand_init(pw_runtime_t *rt, apr_pool_t *cpool)
+{
+    pw_demand_t *d = &rt->demand;
+    size_t all = (size_t)(rt->map->interps->nelts + rt->map->found_max) + 1;
+
+    pw_lock_init(&d->lock);
+    apr_pool_create(&d->pool, cpool);
+    apr_pool_tag(d->pool, "polywsgi_demand");
+    d->own =
+        apr_pcalloc(cpool, sizeof(*d->own) * (size_t)(rt->map->found_max + 1));
+    d->started = apr_pcalloc(cpool, sizeof(*d->started) * all);
+    d->counts = apr_pcalloc(cpool, sizeof(*d->counts) * all);
+    d->found = apr_pcalloc(cpool, sizeof(*d->found) * all);
+}
+
+void pw_demand_stop(pw_runtime_t *rt)
+{
+    pw_lock_take(&rt->demand.lock);
+    rt->demand.stopping = 1;
+    pw_lock_release(&rt->demand.lock);
+}
