@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "pw_demand.h"
 #include "pw_instance.h"
 #include "tap.h"
 
@@ -126,25 +127,42 @@ static void remove_directory(void)
     rmdir(directory);
 }
 
-static pw_app_spec_t *add_app(pw_map_t *map, const char *name,
-                              pw_isolation_e isolation, const char *script)
+static pw_interp_spec_t *new_interp(const char *name, pw_isolation_e isolation)
 {
     pw_interp_spec_t *spec = apr_pcalloc(apool, sizeof(*spec));
-    pw_app_spec_t *app = apr_pcalloc(apool, sizeof(*app));
 
-    spec->name = app->label = name;
-    spec->index = map->interps->nelts;
+    spec->name = name;
     spec->isolation = isolation;
     spec->env = apr_table_make(apool, 1);
     apr_table_set(spec->env, "PW_TEST_NAME", name);
     spec->startup_timeout = 20 * APR_USEC_PER_SEC;
-    spec->apps = apr_array_make(apool, 1, sizeof(app));
-    spec->log = app->log = test_log;
+    spec->apps = apr_array_make(apool, 1, sizeof(pw_app_spec_t *));
+    spec->log = test_log;
+    return spec;
+}
+
+static pw_interp_spec_t *add_interp(pw_map_t *map, const char *name,
+                                    pw_isolation_e isolation)
+{
+    pw_interp_spec_t *spec = new_interp(name, isolation);
+
+    spec->index = map->interps->nelts;
+    APR_ARRAY_PUSH(map->interps, pw_interp_spec_t *) = spec;
+    return spec;
+}
+
+static pw_app_spec_t *add_app(pw_map_t *map, const char *name,
+                              pw_isolation_e isolation, const char *script)
+{
+    pw_interp_spec_t *spec = add_interp(map, name, isolation);
+    pw_app_spec_t *app = apr_pcalloc(apool, sizeof(*app));
+
+    app->label = name;
+    app->log = test_log;
     app->script = script;
     app->callable = "application";
     app->interp = spec;
     APR_ARRAY_PUSH(spec->apps, pw_app_spec_t *) = app;
-    APR_ARRAY_PUSH(map->interps, pw_interp_spec_t *) = spec;
     return app;
 }
 
@@ -351,6 +369,75 @@ static void *compute(void *arg)
     return NULL;
 }
 
+/* ---- scripts that requests find ---------------------------------------- */
+
+#define FOUND_MAX 3
+#define FOUND_SCRIPTS 5
+#define FOUND_THREADS 8
+
+typedef struct search_t {
+    const pw_interp_spec_t *interp; /* NULL: one for each script */
+    const char **scripts;
+    const pw_app_spec_t *apps[FOUND_SCRIPTS]; /* NULL: refused */
+    int wrong;
+} search_t;
+
+/* Asks for every script, in an order of its own, and calls what it gets. */
+static void *search(void *arg)
+{
+    search_t *s = arg;
+    apr_pool_t *rpool;
+
+    apr_pool_create(&rpool, NULL);
+    for (int i = 0; i < FOUND_SCRIPTS; i++) {
+        int at = (int)(((size_t)s / sizeof(*s) + (size_t)i) % FOUND_SCRIPTS);
+        pw_found_t found = {.interp = s->interp,
+                            .name = s->scripts[at],
+                            .script = s->scripts[at],
+                            .callable = "application",
+                            .log = test_log,
+                            .rpool = rpool};
+        apr_status_t rv = pw_demand_app(rt, &found, &s->apps[at]);
+
+        if (rv == APR_SUCCESS) {
+            s->wrong += call(s->apps[at], 0) != 100;
+        }
+        else {
+            s->wrong += rv != APR_ENOSPC;
+            s->apps[at] = NULL;
+        }
+    }
+    apr_pool_destroy(rpool);
+    return NULL;
+}
+
+/* Many threads at once: each script is one application for all, as many as the
+ * bound allows. */
+static void test_found(const pw_interp_spec_t *interp, const char **scripts)
+{
+    static search_t s[FOUND_THREADS];
+    pthread_t threads[FOUND_THREADS];
+    int wrong = 0, apps = 0, different = 0;
+
+    for (int i = 0; i < FOUND_THREADS; i++) {
+        s[i] = (search_t){.interp = interp, .scripts = scripts};
+        pthread_create(&threads[i], NULL, search, &s[i]);
+    }
+    for (int i = 0; i < FOUND_THREADS; i++) {
+        pthread_join(threads[i], NULL);
+        wrong += s[i].wrong;
+        for (int k = 0; k < FOUND_SCRIPTS; k++) {
+            different += s[i].apps[k] && s[0].apps[k] != s[i].apps[k];
+            apps += i == 0 && s[0].apps[k];
+        }
+    }
+    search(&s[0]);
+    ok(wrong == 0, "scripts that are found answer, %s",
+       interp ? "in one interpreter" : "each in its own");
+    ok(different == 0, "the same for all threads");
+    ok(apps == FOUND_MAX, "as many as the bound allows: %d", apps);
+}
+
 /* Two interpreters share a GIL, and a thread computes in one of them. */
 static void test_busy(const pw_app_spec_t *busy, const pw_app_spec_t *other)
 {
@@ -385,8 +472,14 @@ static void test_daemon(const pw_app_spec_t *app)
     }
 }
 
-static void test_stop(void)
+static void test_stop(const char *script)
 {
+    pw_found_t late = {.name = "late",
+                       .script = script,
+                       .callable = "application",
+                       .log = test_log,
+                       .rpool = apool};
+    const pw_app_spec_t *app;
     pw_instant_t begin = pw_now();
     char *bye = apr_pstrcat(apool, directory, "/one.bye", NULL);
     char *bye_main = apr_pstrcat(apool, directory, "/main.bye", NULL);
@@ -396,6 +489,8 @@ static void test_stop(void)
     ok(access(bye, F_OK) == 0, "atexit of a subinterpreter has run");
     ok(access(bye_main, F_OK) == 0, "atexit of the main interpreter has run");
     ok(logged("PW0190 polywsgi: child"), "the counters are logged");
+    ok(pw_demand_app(rt, &late, &app) == APR_EGENERAL,
+       "and no script is found any more");
 }
 
 int main(void)
@@ -405,6 +500,8 @@ int main(void)
     pw_runtime_setup_t setup = {.module_name = "polywsgi",
                                 .module_init = module_init};
     pw_app_spec_t *one, *two, *three, *failing, *missing, *daemon_app, *busy;
+    const char *scripts[FOUND_SCRIPTS];
+    pw_interp_spec_t *later;
     pw_map_t *map;
 
     apr_initialize();
@@ -425,6 +522,14 @@ int main(void)
     busy = add_app(map, "busy", PW_ISOLATION_SHARED_GIL,
                    write_script("busy.py", busy_py));
     add_app(map, "hanging", sub, write_script("hanging.py", hanging_py));
+    later = add_interp(map, "later", sub);
+    later->later = 1;
+    map->own = new_interp("", sub);
+    map->found_max = FOUND_MAX;
+    for (int i = 0; i < FOUND_SCRIPTS; i++) {
+        scripts[i] =
+            write_script(apr_psprintf(apool, "found%d.py", i), mended_py);
+    }
     ok(pw_runtime_start(apool, &setup, &rt) == APR_SUCCESS, "Python starts");
     test_calls(one, two, three);
     test_thread_states();
@@ -432,7 +537,9 @@ int main(void)
     test_missing(missing);
     test_busy(busy, missing);
     test_daemon(daemon_app);
-    test_stop();
+    test_found(NULL, scripts);
+    test_found(later, scripts);
+    test_stop(scripts[0]);
     if (tap_failed) {
         printf("# %s\n", log_text);
     }
