@@ -248,7 +248,9 @@ END_CONF
     mkdir "$s->{dir}/scripts" or die;
     write_text("$s->{dir}/scripts/$_.py", $who) for qw(a b c);
     ok($s->start, 'started');
-    like(($s->lines(qr/PW0001/))[0], qr/up to 2 more/, 'the start says it');
+    # httpd listens before it says this.
+    ok(wait_for { scalar $s->lines(qr/PW0001 .*up to 2 more/) },
+        'the start says it');
     is($s->get("/dir/$_.py")->{status}, 200, "$_") for qw(a b a);
     my $a = $s->get('/dir/c.py');
     is($a->{status}, 503, 'one too many');
@@ -260,6 +262,32 @@ END_CONF
         'an interpreter of the configuration is none of them');
     is($s->get("/dir/none$_.py")->{status}, 404, 'what is not there makes none')
         for 1 .. 3;
+    $s->stop;
+};
+
+chomp(my $modules = qx(apxs -q LIBEXECDIR 2>/dev/null));
+subtest 'two tenants under VirtualDocumentRoot' => sub {
+    plan skip_all => 'no mod_vhost_alias' if !-f "$modules/mod_vhost_alias.so";
+    my $s = PWTest::Server->new(name => 'tenants', conf =>
+        "LoadModule vhost_alias_module $modules/mod_vhost_alias.so\n" . <<'END_CONF');
+UseCanonicalName Off
+VirtualDocumentRoot @DIR@/tenants/%0
+<Directory @DIR@/tenants>
+    Options ExecCGI
+    AddHandler wsgi-script .py
+</Directory>
+END_CONF
+    mkdir "$s->{dir}/$_" for qw(tenants tenants/anna.test tenants/bert.test);
+    write_text("$s->{dir}/tenants/$_.test/app.py", $who) for qw(anna bert);
+    ok($s->start, 'started');
+    my %seen = map { $_ => $s->get_json('/app.py', host => "$_.test") } qw(anna bert);
+    is($seen{$_}{interpreter}, "main.test:$s->{port}|file:$s->{dir}/tenants/$_.test/app.py",
+        "$_ has an interpreter of its file") for qw(anna bert);
+    isnt($seen{anna}{token}, $seen{bert}{token}, 'and no module state in common');
+    is($s->get('/app.py', host => $_)->{status}, $_ =~ /^ANNA/ ? 200 : 404, $_)
+        for 'nobody.test', 'anna.test.evil', 'ANNA.test';
+    is($s->get_json('/app.py', host => 'ANNA.TEST')->{token}, $seen{anna}{token},
+        'capitals make no other one');
     $s->stop;
 };
 
