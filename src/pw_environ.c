@@ -9,24 +9,7 @@
 
 #include "pw_errors.h"
 #include "pw_input.h"
-
-/* A client chose some of the names: none is interned, which would keep it for
- * ever. Bytes become characters one by one (PEP 3333, "native strings"). */
-static int add_variable(void *baton, const char *name, const char *value)
-{
-    PyObject *key =
-        PyUnicode_DecodeLatin1(name, (Py_ssize_t)strlen(name), NULL); /* new */
-    PyObject *text = PyUnicode_DecodeLatin1(value, (Py_ssize_t)strlen(value),
-                                            NULL); /* new */
-    int rc = -1;
-
-    if (key && text) {
-        rc = PyDict_SetItem(baton, key, text);
-    }
-    Py_XDECREF(key);
-    Py_XDECREF(text);
-    return rc;
-}
+#include "pw_vars.h"
 
 static int make_streams(pw_request_t *rq)
 {
@@ -35,27 +18,18 @@ static int make_streams(pw_request_t *rq)
     return rq->input && rq->errors ? 0 : -1;
 }
 
-static PyObject *scheme(pw_request_t *rq) /* new */
-{
-    if (strcmp(rq->x->scheme, "https") == 0) {
-        return Py_NewRef(rq->mod->https);
-    }
-    return Py_NewRef(rq->mod->http);
-}
-
-static int add_constants(pw_request_t *rq, PyObject *env)
+/* Values that are one object for most requests of an interpreter. */
+static void add_constants(const pw_request_t *rq, pw_filling_t *f)
 {
     const pw_exchange_t *x = rq->x;
     const pw_pymod_t *m = rq->mod;
-    PyObject *url_scheme = scheme(rq); /* new */
     const struct {
         PyObject *key;
         PyObject *value;
     } items[] = {
         {m->wsgi_version, m->version},
-        {m->wsgi_url_scheme, url_scheme},
-        {m->wsgi_input, rq->input},
-        {m->wsgi_errors, rq->errors},
+        {m->wsgi_url_scheme,
+         strcmp(x->scheme, "https") == 0 ? m->https : m->http},
         {m->wsgi_multithread, x->multithread ? Py_True : Py_False},
         {m->wsgi_multiprocess, x->multiprocess ? Py_True : Py_False},
         {m->wsgi_run_once, Py_False},
@@ -64,22 +38,36 @@ static int add_constants(pw_request_t *rq, PyObject *env)
         {m->polywsgi_interpreter, m->interpreter},
         {m->polywsgi_isolation, m->isolation},
     };
-    int rc = 0;
+    int count = (int)(sizeof(items) / sizeof(items[0]));
 
-    for (size_t i = 0; rc == 0 && i < sizeof(items) / sizeof(items[0]); i++) {
-        rc = PyDict_SetItem(env, items[i].key, items[i].value);
+    for (int i = 0; i < count; i++) {
+        pw_vars_constant(f, i, items[i].key, items[i].value);
     }
-    Py_DECREF(url_scheme);
-    return rc;
+}
+
+/* Over a variable of that name, which SetEnv may have set. */
+static int add_streams(const pw_request_t *rq, PyObject *env)
+{
+    const pw_pymod_t *m = rq->mod;
+
+    return PyDict_SetItem(env, m->wsgi_input, rq->input) < 0
+                   || PyDict_SetItem(env, m->wsgi_errors, rq->errors) < 0
+               ? -1
+               : 0;
 }
 
 PyObject *pw_environ_new(pw_request_t *rq)
 {
-    PyObject *env = PyDict_New(); /* new */
+    pw_filling_t f;
+    PyObject *env; /* new */
 
-    if (!env || make_streams(rq) < 0
-        || rq->x->ops->variables(rq->x, add_variable, env) < 0
-        || add_constants(rq, env) < 0) {
+    if (make_streams(rq) < 0 || pw_vars_begin(&f, &rq->mod->vars) < 0) {
+        return NULL;
+    }
+    add_constants(rq, &f);
+    rq->x->ops->variables(rq->x, &f.emit);
+    env = pw_vars_end(&f);
+    if (env && add_streams(rq, env) < 0) {
         Py_CLEAR(env);
     }
     return env;

@@ -364,7 +364,11 @@ PyType_Spec pw_errors_spec = {
 
 PyObject *pw_errors_new(pw_pymod_t *mod)
 {
-    return make((PyTypeObject *)mod->stream_type, mod->wsgi_errors);
+    PyObject *spare = mod->spare_errors;
+
+    mod->spare_errors = NULL;
+    return spare ? spare
+                 : make((PyTypeObject *)mod->stream_type, mod->wsgi_errors);
 }
 
 void pw_errors_flush(PyObject *stream)

@@ -22,16 +22,65 @@
 typedef struct pw_exchange_t pw_exchange_t;
 
 /*
- * Called by `variables` once for every CGI variable: name and value are
- * NUL-terminated bytes that live as long as the request (latin-1 tunnelled
- * into str by the GATEWAY). Returns 0 to go on, -1 to stop.
+ * The CGI/1.1 variables that the server itself sets, and what the GATEWAY may
+ * expect of their values: STEADY, most requests of an interpreter have the one
+ * of the request before; AGAIN, many have; FRESH, they change.
  */
-typedef int pw_emit_fn(void *baton, const char *name, const char *value);
+#define PW_VARS(X)                                                             \
+    X(GATEWAY_INTERFACE, STEADY)                                               \
+    X(SERVER_SOFTWARE, STEADY)                                                 \
+    X(SERVER_SIGNATURE, STEADY)                                                \
+    X(SERVER_NAME, STEADY)                                                     \
+    X(SERVER_ADDR, STEADY)                                                     \
+    X(SERVER_PORT, STEADY)                                                     \
+    X(SERVER_ADMIN, STEADY)                                                    \
+    X(SERVER_PROTOCOL, STEADY)                                                 \
+    X(DOCUMENT_ROOT, STEADY)                                                   \
+    X(CONTEXT_PREFIX, STEADY)                                                  \
+    X(CONTEXT_DOCUMENT_ROOT, STEADY)                                           \
+    X(REQUEST_SCHEME, STEADY)                                                  \
+    X(SCRIPT_FILENAME, STEADY)                                                 \
+    X(SCRIPT_NAME, STEADY)                                                     \
+    X(REQUEST_METHOD, STEADY)                                                  \
+    X(REMOTE_ADDR, AGAIN)                                                      \
+    X(REMOTE_HOST, AGAIN)                                                      \
+    X(REMOTE_PORT, FRESH)                                                      \
+    X(REMOTE_USER, FRESH)                                                      \
+    X(AUTH_TYPE, FRESH)                                                        \
+    X(CONTENT_TYPE, FRESH)                                                     \
+    X(CONTENT_LENGTH, FRESH)                                                   \
+    X(REQUEST_URI, FRESH)                                                      \
+    X(QUERY_STRING, FRESH)                                                     \
+    X(PATH_INFO, FRESH)                                                        \
+    X(REDIRECT_URL, FRESH)                                                     \
+    X(REDIRECT_QUERY_STRING, FRESH)
+
+typedef enum {
+#define PW_VAR_ENUM(name, kind) PW_VAR_##name,
+    PW_VARS(PW_VAR_ENUM)
+#undef PW_VAR_ENUM
+        PW_VAR_COUNT
+} pw_var_e;
+
+/*
+ * What `variables` calls: values are NUL-terminated bytes that live as long as
+ * the request (latin-1 tunnelled into str by the GATEWAY). A failure is the
+ * receiver's to remember: what comes after it is ignored.
+ */
+typedef struct pw_emit_t {
+    /* One of the above; at most once each. NULL: this request has none. */
+    void (*variable)(struct pw_emit_t *to, pw_var_e which, const char *value);
+    /* A header of the request, by its name as it came; HTTP_* in environ. Of
+     * several with one name the values are joined. */
+    void (*header)(struct pw_emit_t *to, const char *name, const char *value);
+    /* Any other; one that is there already stays as it is. */
+    void (*other)(struct pw_emit_t *to, const char *name, const char *value);
+} pw_emit_t;
 
 typedef struct pw_exchange_ops_t {
-    /* Emits every CGI/1.1 variable of the request, HTTP_* included, once each,
-     * but no wsgi.* key. 0, or -1 as soon as emit returned it. */
-    int (*variables)(pw_exchange_t *x, pw_emit_fn *emit, void *baton);
+    /* Emits every variable of the request, headers before others, but no
+     * wsgi.* key. */
+    void (*variables)(pw_exchange_t *x, pw_emit_t *to);
 
     /* DETACHED. Reads at most *len body bytes, de-chunked, into buf and sets
      * *len; 0 is the end of the body (also on later calls). Blocks until

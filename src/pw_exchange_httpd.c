@@ -6,7 +6,6 @@
  */
 #include "pw_exchange_httpd.h"
 
-#include <apr_lib.h>
 #include <apr_strings.h>
 #include <httpd.h>
 #include <http_core.h>
@@ -62,82 +61,30 @@ pw_log_t pw_exchange_httpd_server_log(const server_rec *s)
 
 /* ---- variables --------------------------------------------------------- */
 
-/* Collects into a table whose keys are unique; the later one wins. */
-static void add(apr_table_t *vars, const char *name, const char *value)
-{
-    if (value) {
-        apr_table_setn(vars, name, value);
-    }
-}
-
-/* A header of which there are two (RequestHeader add) is joined as httpd does
- * when it reads them. */
-static void add_joined(apr_pool_t *rpool, apr_table_t *vars, const char *name,
-                       const char *value)
-{
-    const char *before = apr_table_get(vars, name);
-
-    if (before) {
-        value = apr_pstrcat(rpool, before, ", ", value, NULL);
-    }
-    apr_table_setn(vars, name, value);
-}
-
 static const char *port_text(apr_pool_t *rpool, apr_port_t port)
 {
     return apr_itoa(rpool, (int)port);
 }
 
-/* "HTTP_ACCEPT" for "Accept"; NULL for a name with another character than
- * letter, digit and dash: "X_Y" and "X-Y" would be one variable. */
-static const char *header_variable(apr_pool_t *rpool, const char *name)
+/* Is it that header, for a lower-case word? Most names differ in the first
+ * letter. */
+static int is_header(const char *name, const char *word)
 {
-    size_t len = strlen(name);
-    char *variable = apr_palloc(rpool, len + 6);
-
-    memcpy(variable, "HTTP_", 5);
-    for (size_t i = 0; i <= len; i++) {
-        char c = name[i];
-
-        if (c && c != '-' && !apr_isalnum(c)) {
-            return NULL;
-        }
-        variable[5 + i] = (char)(c == '-' ? '_' : apr_toupper(c));
-    }
-    return variable;
+    return (*name | 0x20) == *word && !ap_cstr_casecmp(name, word);
 }
 
 /* The credentials are the application's business only where httpd does not
  * check them itself. */
 static int passes_on(request_rec *r, const char *name)
 {
-    if (!ap_cstr_casecmp(name, "Authorization")
-        || !ap_cstr_casecmp(name, "Proxy-Authorization")) {
+    if (is_header(name, "authorization")
+        || is_header(name, "proxy-authorization")) {
         return ap_auth_type(r) == NULL;
     }
-    return ap_cstr_casecmp(name, "Proxy") != 0; /* httpoxy */
+    return !is_header(name, "proxy"); /* httpoxy */
 }
 
-static void add_header(request_rec *r, apr_table_t *vars,
-                       const apr_table_entry_t *header)
-{
-    const char *variable;
-
-    if (!ap_cstr_casecmp(header->key, "Content-Type")) {
-        add(vars, "CONTENT_TYPE", header->val);
-    }
-    else if (!ap_cstr_casecmp(header->key, "Content-Length")) {
-        add(vars, "CONTENT_LENGTH", header->val);
-    }
-    else if (passes_on(r, header->key)) {
-        variable = header_variable(r->pool, header->key);
-        if (variable) {
-            add_joined(r->pool, vars, variable, header->val);
-        }
-    }
-}
-
-static void add_headers(request_rec *r, apr_table_t *vars)
+static void emit_headers(request_rec *r, pw_emit_t *to)
 {
     const apr_array_header_t *headers = apr_table_elts(r->headers_in);
 
@@ -145,34 +92,49 @@ static void add_headers(request_rec *r, apr_table_t *vars)
         const apr_table_entry_t *h =
             &APR_ARRAY_IDX(headers, i, apr_table_entry_t);
 
-        if (h->key) {
-            add_header(r, vars, h);
+        if (is_header(h->key, "content-type")) {
+            to->variable(to, PW_VAR_CONTENT_TYPE, h->val);
+        }
+        else if (is_header(h->key, "content-length")) {
+            to->variable(to, PW_VAR_CONTENT_LENGTH, h->val);
+        }
+        else if (passes_on(r, h->key)) {
+            to->header(to, h->key, h->val);
         }
     }
 }
 
-static void add_server(request_rec *r, apr_table_t *vars)
+/* Escaped, as ap_add_common_vars has it: it may be the Host header. */
+static const char *server_name(request_rec *r)
 {
-    add(vars, "GATEWAY_INTERFACE", "CGI/1.1");
-    add(vars, "SERVER_SOFTWARE", ap_get_server_banner());
-    add(vars, "SERVER_SIGNATURE", ap_psignature("", r));
-    add(vars, "SERVER_NAME",
-        ap_escape_html(r->pool, ap_get_server_name_for_url(r)));
-    add(vars, "SERVER_ADDR", r->connection->local_ip);
-    add(vars, "SERVER_PORT", port_text(r->pool, ap_get_server_port(r)));
-    add(vars, "SERVER_ADMIN", r->server->server_admin);
-    add(vars, "DOCUMENT_ROOT", ap_document_root(r));
-    add(vars, "CONTEXT_PREFIX", ap_context_prefix(r));
-    add(vars, "CONTEXT_DOCUMENT_ROOT", ap_context_document_root(r));
+    const char *name = ap_get_server_name_for_url(r);
+
+    return strpbrk(name, "<>&\"") ? ap_escape_html(r->pool, name) : name;
 }
 
-static void add_client(request_rec *r, const owner_t *o, apr_table_t *vars)
+static void emit_server(request_rec *r, pw_emit_t *to)
 {
-    add(vars, "REMOTE_ADDR", r->useragent_ip);
-    add(vars, "REMOTE_PORT", port_text(r->pool, r->useragent_addr->port));
-    add(vars, "REMOTE_HOST", o->remote_host);
-    add(vars, "REMOTE_USER", r->user);
-    add(vars, "AUTH_TYPE", r->user ? r->ap_auth_type : NULL);
+    to->variable(to, PW_VAR_GATEWAY_INTERFACE, "CGI/1.1");
+    to->variable(to, PW_VAR_SERVER_SOFTWARE, ap_get_server_banner());
+    to->variable(to, PW_VAR_SERVER_SIGNATURE, ap_psignature("", r));
+    to->variable(to, PW_VAR_SERVER_NAME, server_name(r));
+    to->variable(to, PW_VAR_SERVER_ADDR, r->connection->local_ip);
+    to->variable(to, PW_VAR_SERVER_PORT,
+                 port_text(r->pool, ap_get_server_port(r)));
+    to->variable(to, PW_VAR_SERVER_ADMIN, r->server->server_admin);
+    to->variable(to, PW_VAR_DOCUMENT_ROOT, ap_document_root(r));
+    to->variable(to, PW_VAR_CONTEXT_PREFIX, ap_context_prefix(r));
+    to->variable(to, PW_VAR_CONTEXT_DOCUMENT_ROOT, ap_context_document_root(r));
+}
+
+static void emit_client(request_rec *r, const owner_t *o, pw_emit_t *to)
+{
+    to->variable(to, PW_VAR_REMOTE_ADDR, r->useragent_ip);
+    to->variable(to, PW_VAR_REMOTE_PORT,
+                 port_text(r->pool, r->useragent_addr->port));
+    to->variable(to, PW_VAR_REMOTE_HOST, o->remote_host);
+    to->variable(to, PW_VAR_REMOTE_USER, r->user);
+    to->variable(to, PW_VAR_AUTH_TYPE, r->user ? r->ap_auth_type : NULL);
 }
 
 /* As ap_add_cgi_vars has it: what the client asked for first, before internal
@@ -188,19 +150,19 @@ static const char *original_uri(const request_rec *r)
     return r->unparsed_uri ? r->unparsed_uri : r->uri;
 }
 
-static void add_request(request_rec *r, const owner_t *o, apr_table_t *vars)
+static void emit_request(request_rec *r, const owner_t *o, pw_emit_t *to)
 {
-    add(vars, "REQUEST_SCHEME", ap_http_scheme(r));
-    add(vars, "REQUEST_METHOD", r->method);
-    add(vars, "REQUEST_URI", original_uri(r));
-    add(vars, "QUERY_STRING", r->args ? r->args : "");
-    add(vars, "SERVER_PROTOCOL", r->protocol);
-    add(vars, "SCRIPT_NAME", o->script_name);
-    add(vars, "PATH_INFO", o->path_info);
-    add(vars, "SCRIPT_FILENAME", r->filename);
+    to->variable(to, PW_VAR_REQUEST_SCHEME, ap_http_scheme(r));
+    to->variable(to, PW_VAR_REQUEST_METHOD, r->method);
+    to->variable(to, PW_VAR_REQUEST_URI, original_uri(r));
+    to->variable(to, PW_VAR_QUERY_STRING, r->args ? r->args : "");
+    to->variable(to, PW_VAR_SERVER_PROTOCOL, r->protocol);
+    to->variable(to, PW_VAR_SCRIPT_NAME, o->script_name);
+    to->variable(to, PW_VAR_PATH_INFO, o->path_info);
+    to->variable(to, PW_VAR_SCRIPT_FILENAME, r->filename);
     if (r->prev) {
-        add(vars, "REDIRECT_URL", r->prev->uri);
-        add(vars, "REDIRECT_QUERY_STRING", r->prev->args);
+        to->variable(to, PW_VAR_REDIRECT_URL, r->prev->uri);
+        to->variable(to, PW_VAR_REDIRECT_QUERY_STRING, r->prev->args);
     }
 }
 
@@ -209,40 +171,29 @@ static void add_request(request_rec *r, const owner_t *o, apr_table_t *vars)
  * the request itself says stands, as with ap_add_common_vars: in a subrequest
  * of mod_include this table has the CGI variables of the request around it.
  */
-static void add_subprocess_env(const request_rec *r, apr_table_t *vars)
+static void emit_subprocess_env(const request_rec *r, pw_emit_t *to)
 {
     const apr_array_header_t *env = apr_table_elts(r->subprocess_env);
 
     for (int i = 0; i < env->nelts; i++) {
         const apr_table_entry_t *e = &APR_ARRAY_IDX(env, i, apr_table_entry_t);
 
-        if (e->key && *e->key && !apr_table_get(vars, e->key)) {
-            add(vars, e->key, e->val ? e->val : "");
+        if (e->key && *e->key) {
+            to->other(to, e->key, e->val ? e->val : "");
         }
     }
 }
 
-static int exchange_variables(pw_exchange_t *x, pw_emit_fn *emit, void *baton)
+static void exchange_variables(pw_exchange_t *x, pw_emit_t *to)
 {
     owner_t *o = owner_of(x);
     request_rec *r = o->r;
-    apr_table_t *vars = apr_table_make(r->pool, 64);
-    const apr_array_header_t *list;
 
-    add_server(r, vars);
-    add_client(r, o, vars);
-    add_headers(r, vars);
-    add_request(r, o, vars);
-    add_subprocess_env(r, vars);
-    list = apr_table_elts(vars);
-    for (int i = 0; i < list->nelts; i++) {
-        const apr_table_entry_t *e = &APR_ARRAY_IDX(list, i, apr_table_entry_t);
-
-        if (emit(baton, e->key, e->val) < 0) {
-            return -1;
-        }
-    }
-    return 0;
+    emit_server(r, to);
+    emit_client(r, o, to);
+    emit_request(r, o, to);
+    emit_headers(r, to);
+    emit_subprocess_env(r, to);
 }
 
 /* ---- request body ------------------------------------------------------ */

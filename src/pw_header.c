@@ -17,15 +17,20 @@ static int is_control(unsigned char c)
     return c < 0x20 || c == 0x7f;
 }
 
+/* RFC 9110 section 5.6.2, one bit for each ASCII character: ! # $ % & ' * + - .
+ * and digits; letters, ^ and _; ` and letters, | and ~. */
 static int is_token(unsigned char c)
 {
-    return is_digit((char)c) || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z')
-           || (c && strchr("!#$%&'*+-.^_`|~", c));
+    static const apr_uint32_t tokens[4] = {0, 0x03ff6cfa, 0xc7fffffe,
+                                           0x57ffffff};
+
+    return c < 0x80 && (tokens[c >> 5] >> (c & 31) & 1);
 }
 
 int pw_header_is(const char *name, apr_size_t len, const char *word)
 {
-    return strlen(word) == len && strncasecmp(name, word, len) == 0;
+    return (*name | 0x20) == *word && strlen(word) == len
+           && strncasecmp(name, word, len) == 0;
 }
 
 static int is_hop_by_hop(const char *name, apr_size_t len)

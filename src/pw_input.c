@@ -359,8 +359,8 @@ PyType_Spec pw_input_spec = {
 
 PyObject *pw_input_new(pw_request_t *rq)
 {
-    PyTypeObject *type = (PyTypeObject *)rq->mod->input_type;
-    input_t *in = (input_t *)type->tp_alloc(type, 0); /* new */
+    input_t *in = (input_t *)pw_py_take(&rq->mod->spare_input,
+                                        rq->mod->input_type); /* new */
 
     if (in) {
         in->rq = rq;
@@ -372,4 +372,13 @@ PyObject *pw_input_new(pw_request_t *rq)
 void pw_input_cut(PyObject *input)
 {
     ((input_t *)input)->rq = NULL;
+}
+
+void pw_input_reset(PyObject *input)
+{
+    input_t *in = (input_t *)input;
+
+    PyMem_Free(in->block);
+    in->block = NULL;
+    in->pos = in->len = 0;
 }

@@ -16,4 +16,7 @@ PyObject *pw_input_new(pw_request_t *rq);
 /* Cuts the tether: every later use raises RuntimeError. */
 void pw_input_cut(PyObject *input);
 
+/* Drops what was read ahead. After the cut, when no method is running. */
+void pw_input_reset(PyObject *input);
+
 #endif

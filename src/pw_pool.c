@@ -45,8 +45,8 @@ static const char *const state_names[] = {
 
 #define BIT(state) (1u << (state))
 
-/* From each state, the states that may follow it. */
-static const unsigned transitions[] = {
+/* From each state, the states that may follow it; a debug build asserts it. */
+__attribute__((unused)) static const unsigned transitions[] = {
     [PW_NEW] = BIT(PW_LOADING) | BIT(PW_DEAD),
     [PW_LOADING] = BIT(PW_READY) | BIT(PW_BROKEN),
     [PW_READY] = BIT(PW_DRAINING) | BIT(PW_DEAD),

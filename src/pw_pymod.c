@@ -101,7 +101,7 @@ static int exec_module(PyObject *module)
 
     mod->version = Py_BuildValue("(ii)", 1, 0);
     if (!mod->version || make_names(mod) < 0 || make_types(module, mod) < 0
-        || find_file_types(mod) < 0) {
+        || pw_vars_init(&mod->vars) < 0 || find_file_types(mod) < 0) {
         return -1;
     }
     return make_identity(module, mod);
@@ -117,7 +117,7 @@ static int traverse_module(PyObject *module, visitproc visit, void *arg)
     PW_OBJECTS(VISIT)
 #undef VISIT_NAME
 #undef VISIT
-    return 0;
+    return pw_vars_traverse(&mod->vars, visit, arg);
 }
 
 static int clear_module(PyObject *module)
@@ -130,6 +130,7 @@ static int clear_module(PyObject *module)
     PW_OBJECTS(CLEAR)
 #undef CLEAR_NAME
 #undef CLEAR
+    pw_vars_clear(&mod->vars);
     return 0;
 }
 

@@ -11,6 +11,7 @@
 #define PW_PYMOD_H
 
 #include "pw_python.h"
+#include "pw_vars.h"
 
 /* Strings of the GATEWAY, interned once in each interpreter. */
 #define PW_NAMES(X)                                                            \
@@ -38,16 +39,19 @@
 
 /* The objects that are not strings of the list above. */
 #define PW_OBJECTS(X)                                                          \
-    X(input_type)    /* wsgi.input */                                          \
-    X(response_type) /* start_response */                                      \
-    X(stream_type)   /* wsgi.errors, sys.stdout, sys.stderr */                 \
-    X(wrapper_type)  /* wsgi.file_wrapper */                                   \
-    X(version)       /* (1, 0) */                                              \
-    X(interpreter)   /* its name, or None */                                   \
-    X(isolation)     /* its name, or None */                                   \
-    X(file_type)     /* io.FileIO */                                           \
-    X(reader_type)   /* io.BufferedReader */                                   \
-    X(random_type)   /* io.BufferedRandom */
+    X(input_type)     /* wsgi.input */                                         \
+    X(response_type)  /* start_response */                                     \
+    X(stream_type)    /* wsgi.errors, sys.stdout, sys.stderr */                \
+    X(wrapper_type)   /* wsgi.file_wrapper */                                  \
+    X(version)        /* (1, 0) */                                             \
+    X(interpreter)    /* its name, or None */                                  \
+    X(isolation)      /* its name, or None */                                  \
+    X(file_type)      /* io.FileIO */                                          \
+    X(reader_type)    /* io.BufferedReader */                                  \
+    X(random_type)    /* io.BufferedRandom */                                  \
+    X(spare_input)    /* of a request that has ended, which nobody holds; */   \
+    X(spare_response) /* the next one takes it. Or NULL */                     \
+    X(spare_errors)
 
 /* All owned by the module; a request borrows the whole. */
 typedef struct pw_pymod_t {
@@ -57,7 +61,8 @@ typedef struct pw_pymod_t {
     PW_OBJECTS(PW_OBJECTS_FIELD)
 #undef PW_NAMES_FIELD
 #undef PW_OBJECTS_FIELD
-    int partial; /* streams that hold an unfinished line */
+    pw_vars_t vars; /* what earlier requests have left for environ */
+    int partial;    /* streams that hold an unfinished line */
 } pw_pymod_t;
 
 /* For PyImport_AppendInittab, before Python starts: returns PyObject *. */

@@ -180,4 +180,15 @@ static inline int pw_py_optional_attr(PyObject *object, PyObject *name,
 #endif
 }
 
+/* The object at *spare, which is NULL then, or a new one of the type. New
+ * reference, or NULL with an exception. For types without GC. */
+static inline PyObject *pw_py_take(PyObject **spare, PyObject *type)
+{
+    PyObject *object = *spare;
+
+    *spare = NULL;
+    return object ? object
+                  : ((PyTypeObject *)type)->tp_alloc((PyTypeObject *)type, 0);
+}
+
 #endif

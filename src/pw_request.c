@@ -99,6 +99,16 @@ void pw_request_release(pw_request_t *rq)
     }
 }
 
+/* An object that the application has not kept serves the next request. */
+static void put_back(PyObject **object, PyObject **spare)
+{
+    if (*object && Py_REFCNT(*object) == 1 && !*spare) {
+        *spare = *object;
+        *object = NULL;
+    }
+    Py_CLEAR(*object);
+}
+
 void pw_request_close(pw_request_t *rq)
 {
     if (rq->input) {
@@ -108,15 +118,18 @@ void pw_request_close(pw_request_t *rq)
         pw_response_cut(rq->response);
     }
     pw_request_claim_own(rq);
+    if (rq->input) {
+        pw_input_reset(rq->input);
+    }
     if (rq->errors) {
         pw_errors_flush(rq->errors);
     }
     if (rq->mod->partial > 0) {
         pw_errors_flush_std(rq->mod);
     }
-    Py_CLEAR(rq->input);
-    Py_CLEAR(rq->response);
-    Py_CLEAR(rq->errors);
+    put_back(&rq->input, &rq->mod->spare_input);
+    put_back(&rq->response, &rq->mod->spare_response);
+    put_back(&rq->errors, &rq->mod->spare_errors);
     Py_CLEAR(rq->status);
     Py_CLEAR(rq->headers);
 }

@@ -318,8 +318,8 @@ PyType_Spec pw_response_spec = {
 
 PyObject *pw_response_new(pw_request_t *rq)
 {
-    PyTypeObject *type = (PyTypeObject *)rq->mod->response_type;
-    response_t *response = (response_t *)type->tp_alloc(type, 0); /* new */
+    response_t *response = (response_t *)pw_py_take(
+        &rq->mod->spare_response, rq->mod->response_type); /* new */
 
     if (response) {
         response->rq = rq;

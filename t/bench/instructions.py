@@ -42,6 +42,9 @@ MaxRequestWorkers 4
 MaxKeepAliveRequests 0
 KeepAliveTimeout 60
 DefaultRuntimeDir {root}
+<Directory />
+    AllowOverride None
+</Directory>
 <Location /bare>
     SetHandler bare
 </Location>

@@ -24,18 +24,30 @@ static void leave(pw_mem_t *mem)
 
 /* ---- the five functions ------------------------------------------------ */
 
-static int variables(pw_exchange_t *x, pw_emit_fn *emit, void *baton)
+static void variables(pw_exchange_t *x, pw_emit_t *to)
 {
+    static const char *const names[] = {
+#define NAME(name, kind) #name,
+        PW_VARS(NAME)
+#undef NAME
+    };
     const pw_mem_t *mem = (pw_mem_t *)x;
     const apr_array_header_t *rows = apr_table_elts(mem->variables);
     const apr_table_entry_t *e = (const apr_table_entry_t *)rows->elts;
 
     for (int i = 0; i < rows->nelts; i++) {
-        if (emit(baton, e[i].key, e[i].val) < 0) {
-            return -1;
+        int known = 0;
+
+        while (known < PW_VAR_COUNT && strcmp(names[known], e[i].key) != 0) {
+            known++;
+        }
+        if (known < PW_VAR_COUNT) {
+            to->variable(to, (pw_var_e)known, e[i].val);
+        }
+        else {
+            to->other(to, e[i].key, e[i].val);
         }
     }
-    return 0;
 }
 
 static apr_status_t read_body(pw_exchange_t *x, char *buf, apr_size_t *len)
