@@ -187,6 +187,32 @@ static int find_target(request_rec *r, pw_mounted_t *target)
     return child_runtime ? OK : answer_unavailable(r);
 }
 
+/* WSGIChunkedRequest Off: a body of unknown length is not accepted. */
+static int refuses_body(request_rec *r)
+{
+    if (pw_config_dir(r)->chunked_request != 0
+        || !apr_table_get(r->headers_in, "Transfer-Encoding")) {
+        return 0;
+    }
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
+                  "PW0330 %s has a chunked body, and WSGIChunkedRequest is "
+                  "Off; answered 411",
+                  r->uri);
+    return 1;
+}
+
+/* What the gate's status means for httpd. */
+static int answer(request_rec *r, const pw_exchange_t *x, int status)
+{
+    if (r->eos_sent) {
+        return OK; /* by us, or by a filter that refused the request body */
+    }
+    if (status == OK) {
+        return pw_exchange_httpd_overridden(x);
+    }
+    return status == HTTP_SERVICE_UNAVAILABLE ? answer_unavailable(r) : status;
+}
+
 static int handler(request_rec *r)
 {
     pw_mounted_t target = {.mount = NULL};
@@ -200,12 +226,11 @@ static int handler(request_rec *r)
     if (status != OK) {
         return status;
     }
-    x = pw_exchange_httpd_create(r, target.script_name, target.path_info);
-    status = pw_gate_run(child_runtime, target.app, x);
-    if (r->eos_sent) {
-        return OK; /* by us, or by a filter that refused the request body */
+    if (refuses_body(r)) {
+        return HTTP_LENGTH_REQUIRED;
     }
-    return status == HTTP_SERVICE_UNAVAILABLE ? answer_unavailable(r) : status;
+    x = pw_exchange_httpd_create(r, &target);
+    return answer(r, x, pw_gate_run(child_runtime, target.app, x));
 }
 
 static void register_hooks(apr_pool_t *pool)

@@ -160,6 +160,24 @@ static void warn_respawns(server_rec *s, const mpm_t *mpm)
     }
 }
 
+/* mod_wsgi's default, and in many configurations. */
+static void say_reloading(server_rec *main_server)
+{
+    for (server_rec *s = main_server; s; s = s->next) {
+        const pw_place_t *place = &pw_config_server(s)->reloading_place;
+
+        if (place->file) {
+            ap_log_error(
+                APLOG_MARK, APLOG_NOTICE, 0, s,
+                "PW0018 WSGIScriptReloading On (%s line %d): a changed "
+                "script takes effect with a graceful restart in this "
+                "version; hot swap will do without",
+                place->file, place->line);
+            return;
+        }
+    }
+}
+
 void pw_advice_at_start(server_rec *s, const pw_resolved_t *resolved,
                         apr_pool_t *ptemp)
 {
@@ -169,6 +187,7 @@ void pw_advice_at_start(server_rec *s, const pw_resolved_t *resolved,
         return;
     }
     say_instances(s, resolved, &mpm, ptemp);
+    say_reloading(s);
     if (!mpm.threaded) {
         warn_prefork(s);
         return;

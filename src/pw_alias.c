@@ -7,6 +7,14 @@
 #include <apr_strings.h>
 #include <http_core.h>
 
+static pw_mount_t *new_mount(apr_pool_t *pool)
+{
+    pw_mount_t *mount = apr_pcalloc(pool, sizeof(*mount));
+
+    mount->pass_authorization = -1;
+    return mount;
+}
+
 static const char *strip_quotes(apr_pool_t *pool, const char *value)
 {
     size_t len = strlen(value);
@@ -29,6 +37,35 @@ static const char *set_group_option(cmd_parms *cmd, pw_mount_t *mount,
     }
     mount->demand = demand;
     return pw_config_group(cmd, value, &mount->group);
+}
+
+static const char *set_pass_option(cmd_parms *cmd, pw_mount_t *mount,
+                                   const char *value)
+{
+    mount->pass_authorization = !strcasecmp(value, "on");
+    if (mount->pass_authorization || !strcasecmp(value, "off")) {
+        return NULL;
+    }
+    return apr_psprintf(cmd->pool,
+                        "%s: pass-authorization=%s is neither On nor Off. "
+                        "Mend: use one of these",
+                        cmd->cmd->name, value);
+}
+
+/* mod_wsgi's %{GLOBAL} means httpd's own children, which is where applications
+ * run here. */
+static const char *check_process_group(cmd_parms *cmd, const char *value)
+{
+    if (!*value || !strcmp(value, "%{GLOBAL}")) {
+        return NULL;
+    }
+    return apr_psprintf(cmd->pool,
+                        "%s: process-group=%s needs daemon processes, which "
+                        "this version does not have; without them the "
+                        "application would run as httpd's user, beside others. "
+                        "Mend: leave it out if that is meant, and say "
+                        "interpreter=%s with a <WSGIInterpreter %s> block",
+                        cmd->cmd->name, value, value, value);
 }
 
 static const char *parse_option(cmd_parms *cmd, pw_mount_t *mount,
@@ -55,17 +92,16 @@ static const char *parse_option(cmd_parms *cmd, pw_mount_t *mount,
         mount->callable = apr_pstrdup(cmd->pool, value);
         return NULL;
     }
+    if (!strcmp(name, "pass-authorization")) {
+        return set_pass_option(cmd, mount, value);
+    }
     if (!strcmp(name, "process-group")) {
-        return apr_psprintf(cmd->pool,
-                            "%s: process-group= needs daemon processes, which "
-                            "this version does not have. Mend: leave it out "
-                            "(the application then runs in httpd's processes)",
-                            cmd->cmd->name);
+        return check_process_group(cmd, value);
     }
     return apr_psprintf(cmd->pool,
                         "%s: unknown or empty option %s. Mend: "
-                        "application-group=, interpreter= or callable-object= "
-                        "with a value",
+                        "application-group=, interpreter=, callable-object= or "
+                        "pass-authorization= with a value",
                         cmd->cmd->name, name);
 }
 
@@ -126,7 +162,7 @@ static const char *set_target(cmd_parms *cmd, pw_mount_t *mount,
 
 const char *pw_alias_script(cmd_parms *cmd, void *mconfig, const char *args)
 {
-    pw_mount_t *mount = apr_pcalloc(cmd->pool, sizeof(*mount));
+    pw_mount_t *mount = new_mount(cmd->pool);
     const char *prefix = ap_getword_conf(cmd->pool, &args);
     const char *file = ap_getword_conf(cmd->pool, &args);
     const char *error;
@@ -144,7 +180,7 @@ const char *pw_alias_script(cmd_parms *cmd, void *mconfig, const char *args)
 
 const char *pw_alias_match(cmd_parms *cmd, void *mconfig, const char *args)
 {
-    pw_mount_t *mount = apr_pcalloc(cmd->pool, sizeof(*mount));
+    pw_mount_t *mount = new_mount(cmd->pool);
     const char *pattern = ap_getword_conf(cmd->pool, &args);
     const char *file = ap_getword_conf(cmd->pool, &args);
     const char *error;
@@ -171,7 +207,7 @@ const char *pw_alias_match(cmd_parms *cmd, void *mconfig, const char *args)
 const char *pw_alias_application(cmd_parms *cmd, void *mconfig,
                                  const char *args)
 {
-    pw_mount_t *mount = apr_pcalloc(cmd->pool, sizeof(*mount));
+    pw_mount_t *mount = new_mount(cmd->pool);
     const char *prefix = ap_getword_conf(cmd->pool, &args);
     const char *target = ap_getword_conf(cmd->pool, &args);
     const char *colon = ap_strchr_c(target, ':');
@@ -195,7 +231,7 @@ const char *pw_alias_application(cmd_parms *cmd, void *mconfig,
  * it by. */
 const char *pw_alias_import(cmd_parms *cmd, void *mconfig, const char *args)
 {
-    pw_mount_t *import = apr_pcalloc(cmd->pool, sizeof(*import));
+    pw_mount_t *import = new_mount(cmd->pool);
     const char *file = ap_getword_conf(cmd->pool, &args);
     const char *error = ap_check_cmd_context(cmd, NOT_IN_DIR_CONTEXT);
 

@@ -10,6 +10,7 @@
 
 #include "pw_alias.h"
 #include "pw_module.h"
+#include "pw_options.h"
 
 #define NOT_SET ((apr_interval_time_t)-1)
 /* Room is kept for so many scripts in each interpreter. */
@@ -33,6 +34,9 @@ void *pw_config_create_server(apr_pool_t *pool, server_rec *s)
     conf->shutdown_timeout = NOT_SET;
     conf->interpreter_limit = -1;
     conf->imports = apr_array_make(pool, 1, sizeof(pw_mount_t *));
+    conf->python.restrict_signal = 1;
+    conf->python.warnings = apr_array_make(pool, 1, sizeof(const char *));
+    conf->python.env = apr_table_make(pool, 1);
     return conf;
 }
 
@@ -58,6 +62,12 @@ void *pw_config_create_dir(apr_pool_t *pool, char *path)
 
     (void)path;
     conf->allow_override = -1;
+    conf->pass_authorization = -1;
+    conf->chunked_request = -1;
+    conf->error_override = -1;
+    conf->enable_sendfile = -1;
+    conf->log_query = -1;
+    conf->map_head = PW_HEAD_UNSET;
     return conf;
 }
 
@@ -69,6 +79,12 @@ void *pw_config_merge_dir(apr_pool_t *pool, void *base, void *add)
     MERGE(conf, b, a, group, NULL);
     MERGE(conf, b, a, callable, NULL);
     MERGE(conf, b, a, allow_override, -1);
+    MERGE(conf, b, a, pass_authorization, -1);
+    MERGE(conf, b, a, chunked_request, -1);
+    MERGE(conf, b, a, error_override, -1);
+    MERGE(conf, b, a, enable_sendfile, -1);
+    MERGE(conf, b, a, log_query, -1);
+    MERGE(conf, b, a, map_head, PW_HEAD_UNSET);
     return conf;
 }
 
@@ -516,5 +532,5 @@ const command_rec pw_config_commands[] = {
                   "How long the applications of an ending child have."),
     AP_INIT_RAW_ARGS("<WSGIInterpreter", open_block, NULL, RSRC_CONF,
                      "A named interpreter and what belongs to it."),
-    {.name = NULL},
+    PW_OPTIONS_COMMANDS{.name = NULL},
 };

@@ -20,16 +20,17 @@ typedef struct pw_place_t {
 
 /* WSGIScriptAlias, WSGIScriptAliasMatch or WSGIApplication. */
 typedef struct pw_mount_t {
-    const char *prefix;   /* as written: "/shop", or the pattern */
-    ap_regex_t *pattern;  /* of WSGIScriptAliasMatch, or NULL */
-    const char *script;   /* absolute, or NULL; where `found`, the directory
+    const char *prefix;     /* as written: "/shop", or the pattern */
+    ap_regex_t *pattern;    /* of WSGIScriptAliasMatch, or NULL */
+    const char *script;     /* absolute, or NULL; where `found`, the directory
                            * or the path with $1 */
-    int found;            /* each request finds its script */
-    const char *module;   /* or NULL */
-    const char *callable; /* option callable-object=, or NULL */
-    int import;           /* WSGIImportScript: no URL, no callable */
-    const char *group;    /* option application-group= or interpreter= */
-    int demand;           /* interpreter=: a block must define it */
+    int found;              /* each request finds its script */
+    const char *module;     /* or NULL */
+    const char *callable;   /* option callable-object=, or NULL */
+    int import;             /* WSGIImportScript: no URL, no callable */
+    const char *group;      /* option application-group= or interpreter= */
+    int demand;             /* interpreter=: a block must define it */
+    int pass_authorization; /* option pass-authorization=; -1: not said */
     pw_place_t place;
     server_rec *server; /* where it stands */
 } pw_mount_t;
@@ -74,6 +75,9 @@ typedef struct pw_server_conf_t {
                                    * pw_app_spec_t *, without sections */
     /* main server only: */
     pw_tuning_t tuning;                   /* defaults of every interpreter */
+    pw_python_conf_t python;              /* of Python as a whole */
+    int case_insensitive;                 /* WSGICaseSensitivity Off */
+    pw_place_t reloading_place;           /* of a WSGIScriptReloading On */
     apr_interval_time_t shutdown_timeout; /* -1: not set */
     apr_array_header_t *blocks;           /* of pw_block_t * */
     apr_array_header_t *sections;         /* of pw_section_t * */
@@ -82,11 +86,28 @@ typedef struct pw_server_conf_t {
     struct pw_resolved_t *resolved;       /* set by pw_resolve */
 } pw_server_conf_t;
 
+/* WSGIMapHEADToGET: what the application sees of a HEAD request. */
+typedef enum {
+    PW_HEAD_UNSET = -1,
+    PW_HEAD_AUTO = 0, /* GET where a filter wants the body */
+    PW_HEAD_TO_GET,
+    PW_HEAD_AS_IT_IS
+} pw_head_e;
+
+/* Flags are -1 where nothing is said. */
 typedef struct pw_dir_conf_t {
     const char *group;
     const char *callable;
-    int allow_override; /* .htaccess may set our handler; -1: not said */
-    pw_block_t *block;  /* inside <WSGIInterpreter>: the block */
+    int allow_override;     /* .htaccess may set our handler */
+    int pass_authorization; /* to the application; unset: where httpd does not
+                             * authenticate */
+    int chunked_request;    /* accept chunked request bodies */
+    int error_override;     /* httpd's error documents for those of the
+                             * application */
+    int enable_sendfile;    /* unset: as httpd's EnableSendfile */
+    int log_query;          /* records show the query */
+    pw_head_e map_head;
+    pw_block_t *block; /* inside <WSGIInterpreter>: the block */
 } pw_dir_conf_t;
 
 extern const command_rec pw_config_commands[];

@@ -24,6 +24,7 @@ typedef struct pw_found_t {
     const pw_interp_spec_t *interp; /* of the map; NULL: one of its own */
     const char *name;               /* of its own: never a client's words */
     const char *script;             /* absolute path of a file that is there */
+    const char *identity;           /* the script, as one file has it */
     const char *callable;
     pw_log_t log;      /* the ErrorLog of its virtual host */
     apr_pool_t *rpool; /* the request's, of the calling thread */
@@ -31,7 +32,7 @@ typedef struct pw_found_t {
 
 /*
  * Worker, not attached. The application of a script, the same one for the same
- * interpreter, script and callable; where it is new, its interpreter's thread
+ * interpreter, identity and callable; where it is new, its interpreter's thread
  * is started if need be, and nothing is loaded yet (the lease asks for that).
  * It lives as long as the child. APR_ENOSPC: the bound is reached.
  * APR_EGENERAL: the child is ending. Another: no thread or memory to be had.

@@ -122,6 +122,7 @@ struct pw_exchange_t {
     const char *uri;      /* path without query, for log lines */
     const char *scheme;   /* "http" or "https": wsgi.url_scheme */
     int head;             /* 1: HEAD, no body is sent */
+    int sendfile;         /* 1: a file may be sent by sendfile */
     int has_body;         /* 0: read_body would give the end at once */
     int input_terminated; /* 1: read_body ends by itself (always, in httpd) */
     int multithread;      /* wsgi.multithread */

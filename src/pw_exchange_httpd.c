@@ -25,13 +25,16 @@ APLOG_USE_MODULE(polywsgi);
 /* The implementation's own part, behind pw_exchange_t.owner. */
 typedef struct owner_t {
     request_rec *r;
-    const char *script_name;
-    const char *path_info;
+    const pw_mounted_t *m;
+    const char *method;      /* as the application sees it */
     const char *remote_host; /* looked up beforehand: that may block */
     apr_bucket_brigade *in;  /* what is read, but not taken yet; or NULL */
     int body_ended;
     int begun;
-    int guarded; /* guard_filter is in place */
+    int guarded;    /* guard_filter is in place */
+    int pass_auth;  /* WSGIPassAuthorization; -1: not said */
+    int override;   /* WSGIErrorOverride is on */
+    int overridden; /* the status that httpd shall answer itself, or 0 */
 } owner_t;
 
 static owner_t *owner_of(const pw_exchange_t *x)
@@ -73,20 +76,20 @@ static int is_header(const char *name, const char *word)
     return (*name | 0x20) == *word && !ap_cstr_casecmp(name, word);
 }
 
-/* The credentials are the application's business only where httpd does not
- * check them itself. */
-static int passes_on(request_rec *r, const char *name)
+/* Where nothing is said, the credentials are the application's business only
+ * where httpd does not check them itself. */
+static int passes_on(const owner_t *o, const char *name)
 {
     if (is_header(name, "authorization")
         || is_header(name, "proxy-authorization")) {
-        return ap_auth_type(r) == NULL;
+        return o->pass_auth >= 0 ? o->pass_auth : ap_auth_type(o->r) == NULL;
     }
     return !is_header(name, "proxy"); /* httpoxy */
 }
 
-static void emit_headers(request_rec *r, pw_emit_t *to)
+static void emit_headers(const owner_t *o, pw_emit_t *to)
 {
-    const apr_array_header_t *headers = apr_table_elts(r->headers_in);
+    const apr_array_header_t *headers = apr_table_elts(o->r->headers_in);
 
     for (int i = 0; i < headers->nelts; i++) {
         const apr_table_entry_t *h =
@@ -98,7 +101,7 @@ static void emit_headers(request_rec *r, pw_emit_t *to)
         else if (is_header(h->key, "content-length")) {
             to->variable(to, PW_VAR_CONTENT_LENGTH, h->val);
         }
-        else if (passes_on(r, h->key)) {
+        else if (passes_on(o, h->key)) {
             to->header(to, h->key, h->val);
         }
     }
@@ -153,12 +156,12 @@ static const char *original_uri(const request_rec *r)
 static void emit_request(request_rec *r, const owner_t *o, pw_emit_t *to)
 {
     to->variable(to, PW_VAR_REQUEST_SCHEME, ap_http_scheme(r));
-    to->variable(to, PW_VAR_REQUEST_METHOD, r->method);
+    to->variable(to, PW_VAR_REQUEST_METHOD, o->method);
     to->variable(to, PW_VAR_REQUEST_URI, original_uri(r));
     to->variable(to, PW_VAR_QUERY_STRING, r->args ? r->args : "");
     to->variable(to, PW_VAR_SERVER_PROTOCOL, r->protocol);
-    to->variable(to, PW_VAR_SCRIPT_NAME, o->script_name);
-    to->variable(to, PW_VAR_PATH_INFO, o->path_info);
+    to->variable(to, PW_VAR_SCRIPT_NAME, o->m->script_name);
+    to->variable(to, PW_VAR_PATH_INFO, o->m->path_info);
     to->variable(to, PW_VAR_SCRIPT_FILENAME, r->filename);
     if (r->prev) {
         to->variable(to, PW_VAR_REDIRECT_URL, r->prev->uri);
@@ -192,7 +195,7 @@ static void exchange_variables(pw_exchange_t *x, pw_emit_t *to)
     emit_server(r, to);
     emit_client(r, o, to);
     emit_request(r, o, to);
-    emit_headers(r, to);
+    emit_headers(o, to);
     emit_subprocess_env(r, to);
 }
 
@@ -324,6 +327,27 @@ static void forget_file(request_rec *r)
     r->content_languages = NULL;
 }
 
+/* What httpd's error document has of the application's response. */
+static void keep_for_error(request_rec *r, const pw_header_t *h)
+{
+    static const char *const kept[] = {"www-authenticate", "set-cookie",
+                                       "allow", "retry-after"};
+
+    for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+        if (is_header(h->name, kept[i])) {
+            apr_table_addn(r->err_headers_out, h->name, h->value);
+        }
+    }
+}
+
+static void override(owner_t *o, int status, const apr_array_header_t *headers)
+{
+    o->overridden = status;
+    for (int i = 0; i < headers->nelts; i++) {
+        keep_for_error(o->r, &APR_ARRAY_IDX(headers, i, pw_header_t));
+    }
+}
+
 static int exchange_begin(pw_exchange_t *x, int status, const char *status_line,
                           const apr_array_header_t *headers,
                           apr_off_t content_length)
@@ -337,6 +361,10 @@ static int exchange_begin(pw_exchange_t *x, int status, const char *status_line,
     o->begun = 1;
     if (already_answered(r)) {
         return 0; /* and pass will say that the client takes no more */
+    }
+    if (o->override && ap_is_HTTP_ERROR(status)) {
+        override(o, status, headers);
+        return 0;
     }
     r->status = status;
     r->status_line = status_line;
@@ -359,10 +387,14 @@ static int exchange_begin(pw_exchange_t *x, int status, const char *status_line,
 
 static apr_status_t exchange_pass(pw_exchange_t *x, apr_bucket_brigade *bb)
 {
-    request_rec *r = owner_of(x)->r;
+    const owner_t *o = owner_of(x);
+    request_rec *r = o->r;
     apr_status_t rv = APR_ECONNABORTED;
 
-    if (!already_answered(r)) {
+    if (o->overridden) {
+        rv = APR_SUCCESS; /* nobody sees it */
+    }
+    else if (!already_answered(r)) {
         rv = ap_pass_brigade(r->output_filters, bb);
     }
     apr_brigade_cleanup(bb);
@@ -380,7 +412,7 @@ static void exchange_abort(pw_exchange_t *x)
     apr_bucket_alloc_t *alloc = r->connection->bucket_alloc;
     apr_bucket_brigade *bb;
 
-    if (already_answered(r)) {
+    if (already_answered(r) || owner_of(x)->overridden) {
         return;
     }
     bb = apr_brigade_create(r->pool, alloc);
@@ -408,16 +440,58 @@ static int is_https(const request_rec *r)
            || (https && (!ap_cstr_casecmp(https, "on") || !strcmp(https, "1")));
 }
 
-pw_exchange_t *pw_exchange_httpd_create(request_rec *r, const char *script_name,
-                                        const char *path_info)
+/* Filters below the protocol (compression, a cache) make headers of the body,
+ * so an application that leaves it out for HEAD would break them. */
+static int maps_head(const request_rec *r, pw_head_e map_head)
+{
+    if (map_head == PW_HEAD_UNSET || map_head == PW_HEAD_AUTO) {
+        return r->output_filters->frec->ftype < AP_FTYPE_PROTOCOL;
+    }
+    return map_head == PW_HEAD_TO_GET;
+}
+
+static int uses_sendfile(const request_rec *r, int said)
+{
+    const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
+
+    return said >= 0 ? said : core->enable_sendfile == ENABLE_SENDFILE_ON;
+}
+
+/* What the sections of the request say. */
+static void apply_options(pw_exchange_t *x, owner_t *o)
+{
+    const request_rec *r = o->r;
+    const pw_dir_conf_t *dir = pw_config_dir(r);
+    const pw_mount_t *mount = o->m->mount;
+
+    o->override = dir->error_override > 0;
+    o->pass_auth = mount && mount->pass_authorization >= 0
+                       ? mount->pass_authorization
+                       : dir->pass_authorization;
+    if (r->header_only && maps_head(r, dir->map_head)) {
+        o->method = "GET";
+        x->head = 0; /* httpd sends no body */
+    }
+    if (dir->log_query > 0 && r->args) {
+        x->uri = apr_pstrcat(r->pool, r->uri, "?", r->args, NULL);
+    }
+    x->sendfile = uses_sendfile(r, dir->enable_sendfile);
+}
+
+int pw_exchange_httpd_overridden(const pw_exchange_t *x)
+{
+    return owner_of(x)->overridden;
+}
+
+pw_exchange_t *pw_exchange_httpd_create(request_rec *r, const pw_mounted_t *m)
 {
     const pw_resolved_t *resolved = pw_config_server(r->server)->resolved;
     pw_exchange_t *x = apr_pcalloc(r->pool, sizeof(*x));
     owner_t *o = apr_pcalloc(r->pool, sizeof(*o));
 
     o->r = r;
-    o->script_name = script_name;
-    o->path_info = path_info;
+    o->m = m;
+    o->method = r->method;
     o->remote_host = ap_get_useragent_host(r, REMOTE_HOST, NULL);
     x->ops = &exchange_ops;
     x->owner = o;
@@ -433,6 +507,7 @@ pw_exchange_t *pw_exchange_httpd_create(request_rec *r, const char *script_name,
     x->input_terminated = 1;
     x->multithread = resolved->multithread;
     x->multiprocess = resolved->multiprocess;
+    apply_options(x, o);
     return x;
 }
 

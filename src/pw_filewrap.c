@@ -98,13 +98,14 @@ static apr_status_t add_file(pw_request_t *rq, const part_t *part,
                              apr_off_t length)
 {
     apr_pool_t *rpool = rq->x->pool;
+    apr_int32_t flags = APR_FOPEN_READ | APR_FOPEN_BINARY
+                        | (rq->x->sendfile ? APR_FOPEN_SENDFILE_ENABLED : 0);
     apr_file_t *borrowed = NULL, *own = NULL;
     apr_os_file_t fd = part->fd;
     apr_bucket *bucket;
     apr_status_t rv;
 
-    rv = apr_os_file_put(&borrowed, &fd, APR_FOPEN_READ | APR_FOPEN_BINARY,
-                         rpool);
+    rv = apr_os_file_put(&borrowed, &fd, flags, rpool);
     if (rv == APR_SUCCESS) {
         rv = apr_file_dup(&own, borrowed, rpool);
     }

@@ -290,6 +290,15 @@ static PyObject *env_dict(const pw_interp_spec_t *spec) /* new */
     return dict;
 }
 
+/* What boot.py has to know of the rest. */
+static PyObject *options_dict(const pw_python_conf_t *conf) /* new */
+{
+    return Py_BuildValue(
+        "{s:d,s:i,s:i,s:i}", "switch_interval", conf->switch_interval,
+        "restrict_stdin", conf->restrict_stdin, "restrict_stdout",
+        conf->restrict_stdout, "restrict_signal", conf->restrict_signal);
+}
+
 /* Runs one of src/py's files in the functions' dict. Attached. */
 static int run_part(PyObject *functions, const char *name, const char *source)
 {
@@ -349,17 +358,20 @@ static void clear_no_site_flag(void)
 static int boot(pw_instance_t *inst, pw_attached_t *at)
 {
     const pw_interp_spec_t *spec = inst->spec;
-    PyObject *env = NULL, *done = NULL;
+    PyObject *env = NULL, *options = NULL, *done = NULL;
 
     if (mark_interpreter(inst) < 0 || run_parts(inst) < 0) {
         return -1;
     }
     inst->module = PyImport_ImportModule(inst->rt->setup.module_name);
-    env = inst->module ? env_dict(spec) : NULL;
-    if (env) {
-        done = pw_interp_call(at, "boot", "(zzNs)", spec->home, spec->path, env,
-                              pw_isolation_name(spec->isolation));
+    env = inst->module ? env_dict(spec) : NULL;                  /* new */
+    options = env ? options_dict(&inst->rt->map->python) : NULL; /* new */
+    if (options) {
+        done = pw_interp_call(at, "boot", "(zzOsO)", spec->home, spec->path,
+                              env, pw_isolation_name(spec->isolation), options);
     }
+    Py_XDECREF(env);
+    Py_XDECREF(options);
     Py_XDECREF(done);
     clear_no_site_flag();
     return done ? 0 : -1;

@@ -705,6 +705,8 @@ int pw_resolve(apr_pool_t *pconf, server_rec *main_server)
     out->map.shutdown_timeout = rs.conf->shutdown_timeout >= 0
                                     ? rs.conf->shutdown_timeout
                                     : SHUTDOWN_TIMEOUT;
+    out->map.python = rs.conf->python;
+    out->case_insensitive = rs.conf->case_insensitive;
     check_neighbours(&rs);
     check_isolation(&rs, &rs.conf->tuning);
     check_server_home(&rs);
@@ -749,9 +751,16 @@ int pw_resolve_found(const server_rec *s, const pw_mount_t *mount,
         callable = default_callable(conf, mount);
     }
     found->callable = callable;
+    found->identity = found->script;
+    if (conf->resolved->case_insensitive) {
+        char *lower = apr_pstrdup(found->rpool, found->script);
+
+        ap_str_tolower(lower);
+        found->identity = lower;
+    }
     if (is_resource(group)) {
         found->name = apr_pstrcat(found->rpool, server_key(found->rpool, home),
-                                  "|file:", found->script, NULL);
+                                  "|file:", found->identity, NULL);
         return 0;
     }
     found->interp =

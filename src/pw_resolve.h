@@ -19,6 +19,7 @@ typedef struct pw_resolved_t {
     apr_hash_t *apps;      /* by pairing: pw_app_spec_t * */
     const char *main_name; /* what %{GLOBAL} is called */
     int lazy;              /* some application loads on demand only */
+    int case_insensitive;  /* WSGICaseSensitivity Off */
     int may_find;          /* requests may find scripts (pw_found) */
     int multithread;       /* what the MPM does; set in post_config */
     int multiprocess;

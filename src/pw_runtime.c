@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "config.h"
@@ -87,6 +88,42 @@ static PyStatus preinitialize(void)
     return Py_PreInitialize(&config);
 }
 
+/* What the configuration says of Python as a whole. */
+static PyStatus apply(PyConfig *config, const pw_python_conf_t *conf)
+{
+    PyStatus status = PyStatus_Ok();
+
+    config->optimization_level = conf->optimize;
+    config->write_bytecode = !conf->dont_write_bytecode;
+    config->use_hash_seed = conf->fixed_hash;
+    config->hash_seed = conf->hash_seed;
+    for (int i = 0; i < conf->warnings->nelts && !PyStatus_Exception(status);
+         i++) {
+        wchar_t *filter = Py_DecodeLocale(
+            APR_ARRAY_IDX(conf->warnings, i, const char *), NULL);
+
+        status = filter ? PyWideStringList_Append(&config->warnoptions, filter)
+                        : PyStatus_NoMemory();
+        PyMem_RawFree(filter);
+    }
+    return status;
+}
+
+/* For C libraries, which read the environment of the process: os.environ of an
+ * interpreter is its own. Before there is a second thread. */
+static void set_process_env(const pw_python_conf_t *conf)
+{
+    const apr_array_header_t *pairs = apr_table_elts(conf->env);
+
+    for (int i = 0; i < pairs->nelts; i++) {
+        const apr_table_entry_t *e =
+            &APR_ARRAY_IDX(pairs, i, apr_table_entry_t);
+
+        setenv(e->key, e->val, 1);
+    }
+    tzset(); /* the C library has read TZ, for httpd's log */
+}
+
 /*
  * Isolated from PYTHON* variables and user site; no signal handlers; without
  * site, which boot.py runs in each interpreter for its own environment.
@@ -99,9 +136,11 @@ static PyStatus initialize(const pw_map_t *map)
     PyConfig_InitIsolatedConfig(&config);
     config.install_signal_handlers = 0;
     config.site_import = 0;
-    config.write_bytecode = 1;
-    status = PyConfig_SetBytesString(&config, &config.program_name,
-                                     PW_PYTHON_EXECUTABLE);
+    status = apply(&config, &map->python);
+    if (!PyStatus_Exception(status)) {
+        status = PyConfig_SetBytesString(&config, &config.program_name,
+                                         PW_PYTHON_EXECUTABLE);
+    }
     if (!PyStatus_Exception(status) && map->python_home) {
         status =
             PyConfig_SetBytesString(&config, &config.home, map->python_home);
@@ -116,7 +155,10 @@ static PyStatus initialize(const pw_map_t *map)
 static apr_status_t start_python(pw_runtime_t *rt)
 {
     const pw_map_t *map = rt->map;
-    PyStatus status = preinitialize();
+    PyStatus status;
+
+    set_process_env(&map->python);
+    status = preinitialize();
 
     if (!PyStatus_Exception(status)
         && PyImport_AppendInittab(rt->setup.module_name,

@@ -49,6 +49,20 @@ struct pw_interp_spec_t {
     pw_log_t log; /* the main server's ErrorLog */
 };
 
+/* What is said of Python as a whole: each of its interpreters has it. */
+typedef struct pw_python_conf_t {
+    int optimize;                 /* as python3 -O (1), -OO (2) */
+    int dont_write_bytecode;      /* as python3 -B */
+    apr_array_header_t *warnings; /* of const char *: as python3 -W */
+    int fixed_hash;               /* hash_seed is said */
+    unsigned long hash_seed;
+    double switch_interval; /* seconds; 0: Python's own */
+    int restrict_stdin;     /* its use raises */
+    int restrict_stdout;    /* likewise */
+    int restrict_signal;    /* signal.signal is ignored */
+    apr_table_t *env;       /* WSGIProcessEnv: set in the process */
+} pw_python_conf_t;
+
 /* The whole resolved configuration. */
 typedef struct pw_map_t {
     apr_array_header_t *interps; /* of pw_interp_spec_t * */
@@ -57,6 +71,7 @@ typedef struct pw_map_t {
     int found_max;               /* WSGIInterpreterLimit */
     const char *python_home;     /* prefix of server-level WSGIPythonHome
                                   * where it is no virtual environment */
+    pw_python_conf_t python;
     apr_interval_time_t shutdown_timeout; /* microseconds, for one child */
     int threads;                          /* ThreadsPerChild, 1 for prefork */
     pw_log_t log;                         /* the main server's ErrorLog */

@@ -152,8 +152,9 @@ def texts_are_right(source, docs):
 
 
 def directives(source):
-    return sorted(set(re.findall(r'AP_INIT_\w+\("<?(\w+)"',
-                                 source.files["pw_config.c"])))
+    rows = re.compile(r'AP_INIT_\w+\([\s\\]*"<?(\w+)"')
+    return sorted({name for text in source.files.values()
+                   for name in rows.findall(text)})
 
 
 def every_directive_has_a_page(source, docs):

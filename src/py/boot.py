@@ -20,12 +20,41 @@ _REFUSALS = (
 )
 
 
+# What C libraries read from the environment of the process.
+_FOR_LIBRARIES = (b"SSL_CERT_FILE", b"SSL_CERT_DIR", b"TZ", b"ORACLE_HOME", b"TNS_ADMIN",
+                  b"NLS_LANG")
+_process = {}  # the environment of the process
+_said = []
+_notices = []  # a stream at level warn
+
+
+def _is_for_libraries(key):
+    if key.startswith(b"PG") and key[2:].isalpha() and key[2:].isupper():
+        return True
+    return key in _FOR_LIBRARIES or key.startswith((b"LD_", b"KRB5"))
+
+
+def _warn_of_variable(key, value):
+    """In place of putenv: says so once where a library would have to see it, and
+    the process does not have that value anyway."""
+    if _said or not _is_for_libraries(key) or _process.get(key) == value:
+        return
+    _said.append(key)
+    name = os.fsdecode(key)
+    print(
+        "os.environ[%r] is set in this interpreter alone; libraries in C do not see it. "
+        "Mend: WSGIProcessEnv %s VALUE in httpd's configuration" % (name, name),
+        file=_notices[0],
+    )
+
+
 def _set_up_environment(env):
     """os.environ is this interpreter's alone: putenv would reach all others.
 
     Child processes that take the environment of the C library get this one.
     """
-    os.putenv = lambda key, value: None
+    _process.update((os.fsencode(key), os.fsencode(value)) for key, value in os.environ.items())
+    os.putenv = _warn_of_variable
     os.unsetenv = lambda key: None
     os.reload_environ = lambda: None
     os.environ.update(env)
@@ -108,6 +137,7 @@ def _set_up_streams():
     import polywsgi
 
     sys.stdout = sys.__stdout__ = polywsgi._Stream("stdout")
+    _notices.append(sys.stdout)
     sys.stderr = sys.__stderr__ = polywsgi._Stream("stderr")
 
 
@@ -175,12 +205,36 @@ def _mend_current_frames():
     sys._current_frames = current_frames
 
 
-def boot(home, path, env, isolation):
+class _Restricted:
+    """A standard stream that may not be used (WSGIRestrictStdin, -Stdout)."""
+
+    def __init__(self, stream, directive):
+        object.__setattr__(self, "_text", "sys.%s may not be used: %s is On" % (stream, directive))
+
+    def __getattribute__(self, name):
+        raise OSError(object.__getattribute__(self, "_text"))
+
+    def __iter__(self):
+        raise OSError(object.__getattribute__(self, "_text"))
+
+
+def _restrict(options):
+    if options["restrict_stdin"]:
+        sys.stdin = sys.__stdin__ = _Restricted("stdin", "WSGIRestrictStdin")
+    if options["restrict_stdout"]:
+        sys.stdout = sys.__stdout__ = _Restricted("stdout", "WSGIRestrictStdout")
+    if options["restrict_signal"]:
+        _ignore_signals()
+
+
+def boot(home, path, env, isolation, options):
     """Everything above, in the order in which it depends on itself."""
     sys.argv = ["polywsgi"]
     _set_up_streams()
     _set_up_environment(env)
-    _ignore_signals()
+    _restrict(options)
+    if options["switch_interval"] > 0:
+        sys.setswitchinterval(options["switch_interval"])
     if isolation != "main":
         _mend_current_frames()
         _watch_extensions()

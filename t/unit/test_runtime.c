@@ -394,6 +394,7 @@ static void *search(void *arg)
         pw_found_t found = {.interp = s->interp,
                             .name = s->scripts[at],
                             .script = s->scripts[at],
+                            .identity = s->scripts[at],
                             .callable = "application",
                             .log = test_log,
                             .rpool = rpool};
@@ -476,6 +477,7 @@ static void test_stop(const char *script)
 {
     pw_found_t late = {.name = "late",
                        .script = script,
+                       .identity = script,
                        .callable = "application",
                        .log = test_log,
                        .rpool = apool};
