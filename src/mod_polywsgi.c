@@ -19,6 +19,7 @@
 #include "pw_advice.h"
 #include "pw_config.h"
 #include "pw_exchange_httpd.h"
+#include "pw_foreign.h"
 #include "pw_found.h"
 #include "pw_gate.h"
 #include "pw_htaccess.h"
@@ -87,6 +88,7 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
         ap_add_version_component(pconf, "mod_polywsgi/" PW_VERSION);
         pw_resolve_warn(s, ptemp);
         pw_advice_at_start(s, resolved, ptemp);
+        pw_foreign_say(s);
     }
     return OK;
 }
@@ -233,7 +235,7 @@ static int handler(request_rec *r)
     return answer(r, x, pw_gate_run(child_runtime, target.app, x));
 }
 
-static void register_hooks(apr_pool_t *pool)
+void pw_module_register_hooks(apr_pool_t *pool)
 {
     (void)pool;
     ap_hook_pre_config(pre_config, NULL, NULL, APR_HOOK_MIDDLE);
@@ -248,7 +250,7 @@ static void register_hooks(apr_pool_t *pool)
     pw_mount_register_hooks();
 }
 
-AP_DECLARE_MODULE(polywsgi) = {STANDARD20_MODULE_STUFF, pw_config_create_dir,
-                               pw_config_merge_dir,     pw_config_create_server,
-                               pw_config_merge_server,  pw_config_commands,
-                               register_hooks,          AP_MODULE_FLAG_NONE};
+module AP_MODULE_DECLARE_DATA polywsgi_module = {
+    STANDARD20_MODULE_STUFF,  pw_config_create_dir,   pw_config_merge_dir,
+    pw_config_create_server,  pw_config_merge_server, pw_config_commands,
+    pw_module_register_hooks, AP_MODULE_FLAG_NONE};

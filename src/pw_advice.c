@@ -13,8 +13,6 @@
 #include "pw_module.h"
 #include "pw_pyversion.h"
 
-APLOG_USE_MODULE(polywsgi);
-
 /* So many children are quietly accepted: each loads every application. */
 #define FEW_CHILDREN 4
 

@@ -9,6 +9,7 @@
 #include <apr_strings.h>
 
 #include "pw_alias.h"
+#include "pw_foreign.h"
 #include "pw_module.h"
 #include "pw_options.h"
 
@@ -34,6 +35,7 @@ void *pw_config_create_server(apr_pool_t *pool, server_rec *s)
     conf->shutdown_timeout = NOT_SET;
     conf->interpreter_limit = -1;
     conf->imports = apr_array_make(pool, 1, sizeof(pw_mount_t *));
+    conf->notes = apr_array_make(pool, 1, sizeof(pw_note_t));
     conf->python.restrict_signal = 1;
     conf->python.warnings = apr_array_make(pool, 1, sizeof(const char *));
     conf->python.env = apr_table_make(pool, 1);
@@ -48,6 +50,8 @@ void *pw_config_merge_server(apr_pool_t *pool, void *base, void *add)
     conf->mounts = apr_array_append(pool, a->mounts, b->mounts);
     conf->sections = a->sections; /* its own; pw_resolve gathers them */
     conf->imports = a->imports;   /* likewise */
+    conf->notes = a->notes;
+    conf->reloading_place = a->reloading_place;
     MERGE(conf, b, a, group, NULL);
     MERGE(conf, b, a, callable, NULL);
     if (a->group) {
@@ -90,12 +94,12 @@ void *pw_config_merge_dir(apr_pool_t *pool, void *base, void *add)
 
 pw_server_conf_t *pw_config_server(const server_rec *s)
 {
-    return ap_get_module_config(s->module_config, &polywsgi_module);
+    return ap_get_module_config(s->module_config, pw_module());
 }
 
 pw_dir_conf_t *pw_config_dir(const request_rec *r)
 {
-    return ap_get_module_config(r->per_dir_config, &polywsgi_module);
+    return ap_get_module_config(r->per_dir_config, pw_module());
 }
 
 /* ---- parts of lines ---------------------------------------------------- */
@@ -487,7 +491,7 @@ static const char *open_block(cmd_parms *cmd, void *mconfig, const char *arg)
     vector = ap_create_per_dir_config(cmd->pool);
     dir = pw_config_create_dir(cmd->pool, NULL);
     dir->block = block;
-    ap_set_module_config(vector, &polywsgi_module, dir);
+    ap_set_module_config(vector, pw_module(), dir);
     return ap_walk_config(cmd->directive->first_child, cmd, vector);
 }
 
@@ -532,5 +536,5 @@ const command_rec pw_config_commands[] = {
                   "How long the applications of an ending child have."),
     AP_INIT_RAW_ARGS("<WSGIInterpreter", open_block, NULL, RSRC_CONF,
                      "A named interpreter and what belongs to it."),
-    PW_OPTIONS_COMMANDS{.name = NULL},
+    PW_OPTIONS_COMMANDS PW_FOREIGN_COMMANDS{.name = NULL},
 };

@@ -78,6 +78,7 @@ typedef struct pw_server_conf_t {
     pw_python_conf_t python;              /* of Python as a whole */
     int case_insensitive;                 /* WSGICaseSensitivity Off */
     pw_place_t reloading_place;           /* of a WSGIScriptReloading On */
+    apr_array_header_t *notes;            /* of pw_note_t (pw_foreign) */
     apr_interval_time_t shutdown_timeout; /* -1: not set */
     apr_array_header_t *blocks;           /* of pw_block_t * */
     apr_array_header_t *sections;         /* of pw_section_t * */

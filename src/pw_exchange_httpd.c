@@ -18,8 +18,6 @@
 #include "pw_module.h"
 #include "pw_resolve.h"
 
-APLOG_USE_MODULE(polywsgi);
-
 #define GUARD "POLYWSGI_GUARD"
 
 /* The implementation's own part, behind pw_exchange_t.owner. */

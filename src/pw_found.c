@@ -17,8 +17,6 @@
 #include "pw_module.h"
 #include "pw_resolve.h"
 
-APLOG_USE_MODULE(polywsgi);
-
 /* ---- the file ---------------------------------------------------------- */
 
 /* Clients ask for what is not there all day: no error. */

@@ -13,11 +13,9 @@
 
 #include "pw_module.h"
 
-APLOG_USE_MODULE(polywsgi);
-
 pw_mounted_t *pw_mount_of(const request_rec *r)
 {
-    return ap_get_module_config(r->request_config, &polywsgi_module);
+    return ap_get_module_config(r->request_config, pw_module());
 }
 
 /* ---- URL to mount ------------------------------------------------------ */
@@ -120,7 +118,7 @@ static pw_mounted_t *find(request_rec *r)
             m->app = APR_ARRAY_IDX(conf->defaults, i, pw_app_spec_t *);
             m->file = file_of(r, mount, caught, covered);
             split_uri(r, m, covered);
-            ap_set_module_config(r->request_config, &polywsgi_module, m);
+            ap_set_module_config(r->request_config, pw_module(), m);
             return m;
         }
     }

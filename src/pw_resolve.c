@@ -14,8 +14,6 @@
 #include "pw_mount.h"
 #include "pw_pyversion.h"
 
-APLOG_USE_MODULE(polywsgi);
-
 #define STARTUP_TIMEOUT (60 * APR_USEC_PER_SEC)
 #define SHUTDOWN_TIMEOUT (5 * APR_USEC_PER_SEC)
 #define CALLABLE "application"
@@ -644,10 +642,17 @@ static void gather_sections(resolving_t *rs)
 
 static void check_neighbours(resolving_t *rs)
 {
-    if (ap_find_linked_module("mod_wsgi.c")) {
+    const module *named = ap_find_linked_module("mod_wsgi.c");
+
+    if (named && named != &wsgi_module) {
         complain(rs, NULL,
                  "PW0002 mod_wsgi is loaded too, and one process has one "
                  "Python. Mend: remove one of the two LoadModule lines");
+    }
+    if (named == &wsgi_module && pw_module() != named) {
+        complain(rs, NULL,
+                 "PW0019 mod_polywsgi.so is loaded as polywsgi_module and as "
+                 "wsgi_module. Mend: remove one of the two LoadModule lines");
     }
 }
 

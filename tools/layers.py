@@ -21,7 +21,7 @@ VERSION_IF = re.compile(r"\s*#\s*(if|ifdef|ifndef|elif)\b.*\b(PY_VERSION_HEX"
                         r"|AP_SERVER_\w+|AP_MODULE_MAGIC\w*|MODULE_MAGIC\w*"
                         r"|APR_M\w+_VERSION)")
 VERSION_FILES = ("pw_python.h", "pw_lock.h")
-STATE_FILES = ("mod_polywsgi.c", "pw_runtime.c")
+STATE_FILES = ("mod_polywsgi.c", "mod_wsgi.c", "pw_runtime.c")
 # Tables that CPython's API wants without const; nothing writes to them.
 PY_TABLES = re.compile(r"\b(PyModuleDef|PyMethodDef|PyMemberDef|PyGetSetDef"
                        r"|PyType_Slot|PyType_Spec|PyModuleDef_Slot)\b")

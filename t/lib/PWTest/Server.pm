@@ -30,10 +30,20 @@ sub new {
     my $self = bless {
         name => $o{name}, dir => $dir, log => "$dir/error_log", judged => 0,
         conf => $o{conf}, sizing => $o{sizing}, port => free_port(),
-        global => $o{global} || '',
+        global => $o{global} || '', modules => modules_conf($dir, $o{as}),
     }, $class;
     write_log($self->{log});
     return $self;
+}
+
+# The lines that load modules; ours under mod_wsgi's name where as => 'wsgi'.
+sub modules_conf {
+    my ($dir, $as) = @_;
+    my $path = "$ENV{PW_T_DIR}/conf/modules.conf";
+    return $path if !$as;
+    my $text = PWTest::read_text($path) =~ s/polywsgi_module/${as}_module/r;
+    PWTest::write_text("$dir/modules.conf", $text);
+    return "$dir/modules.conf";
 }
 
 sub write_log {
@@ -85,8 +95,9 @@ sub text {
     my $text = "ServerRoot $dir\nDefaultRuntimeDir $dir\nPidFile $dir/pid\n"
         . "DocumentRoot $dir/htdocs\nListen 127.0.0.1:$self->{port}\n"
         . "ServerName main.test:$self->{port}\nErrorLog $dir/error_log\n"
-        . "LogLevel info polywsgi:debug http2:warn\n"
-        . "Include $ENV{PW_T_DIR}/conf/modules.conf\n" . $self->sizing
+        . "Include $self->{modules}\n"
+        . "LogLevel info http2:warn\n<IfModule polywsgi_module>\n"
+        . "  LogLevel polywsgi:debug\n</IfModule>\n" . $self->sizing
         . "<Directory />\n  Require all granted\n</Directory>\n"
         . "CoreDumpDirectory $dir/var\nTypesConfig /etc/mime.types\n";
     $text .= "User $ENV{PW_T_USER}\nGroup $ENV{PW_T_GROUP}\n" if $> == 0;
