@@ -16,8 +16,10 @@
 #include <mpm_common.h>
 
 #include "config.h"
+#include "pw_access.h"
 #include "pw_advice.h"
 #include "pw_config.h"
+#include "pw_dump.h"
 #include "pw_exchange_httpd.h"
 #include "pw_gate.h"
 #include "pw_module.h"
@@ -65,7 +67,7 @@ static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
 
     (void)plog;
     if (rc == OK && is_config_test()) {
-        pw_resolve_warn(s, ptemp);
+        pw_access_warn(s, ptemp);
     }
     return rc;
 }
@@ -83,7 +85,7 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
     resolved->multiprocess = ask_mpm(AP_MPMQ_MAX_DAEMONS) > 1;
     if (!is_first_pass()) {
         ap_add_version_component(pconf, "mod_polywsgi/" PW_VERSION);
-        pw_resolve_warn(s, ptemp);
+        pw_access_warn(s, ptemp);
         pw_advice_at_start(s, resolved, ptemp);
     }
     return OK;
@@ -95,7 +97,7 @@ static void test_config(apr_pool_t *pconf, server_rec *s)
 
     if (ap_exists_config_define("DUMP_POLYWSGI")
         && apr_file_open_stdout(&out, pconf) == APR_SUCCESS) {
-        pw_resolve_dump(s, pconf, out);
+        pw_dump_map(s, pconf, out);
     }
 }
 

@@ -43,11 +43,8 @@ pw_app_spec_t *pw_resolve_app(const server_rec *s, const pw_mount_t *mount,
                               const char *group, const char *callable,
                               apr_pool_t *rpool);
 
-/* Warns of files that are not there (yet): of missing scripts and homes. */
-void pw_resolve_warn(const server_rec *main_server, apr_pool_t *ptemp);
-
-/* The map as JSON, for httpd -t -D DUMP_POLYWSGI. */
-void pw_resolve_dump(const server_rec *main_server, apr_pool_t *ptemp,
-                     apr_file_t *out);
+/* The port that a server is known by: that of ServerName, or of
+ * <VirtualHost>; 0 where neither says one. */
+apr_port_t pw_resolve_port(const server_rec *s);
 
 #endif
