@@ -60,16 +60,25 @@ static int pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
     return OK;
 }
 
+/* In httpd -t; and before the first start where WSGIStrict may prevent it. The
+ * dump is made in any case: the command polywsgi explains what it shows. */
+static int check_files(const server_rec *s, apr_pool_t *ptemp)
+{
+    if (ap_exists_config_define("DUMP_POLYWSGI")
+        || !(is_config_test()
+             || (is_first_pass() && pw_config_server(s)->strict))) {
+        return OK;
+    }
+    return pw_access_check(s, ptemp);
+}
+
 static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                         server_rec *s)
 {
     int rc = pw_resolve(pconf, s);
 
     (void)plog;
-    if (rc == OK && is_config_test()) {
-        pw_access_warn(s, ptemp);
-    }
-    return rc;
+    return rc == OK ? check_files(s, ptemp) : rc;
 }
 
 static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,

@@ -73,6 +73,7 @@ typedef struct pw_server_conf_t {
     apr_interval_time_t shutdown_timeout; /* -1: not set */
     apr_array_header_t *blocks;           /* of pw_block_t * */
     apr_array_header_t *sections;         /* of pw_section_t * */
+    int strict;                           /* WSGIStrict On */
     struct pw_resolved_t *resolved;       /* set by pw_resolve */
 } pw_server_conf_t;
 

@@ -58,7 +58,7 @@ for name in ("readline", "_curses", "_tkinter", "_dbm", "_gdbm", "faulthandler")
             raise
 END
 
-announce(qr/PW00\d\d.*missing\.py/, qr/PW0201/, qr/PW0202/, qr/PW0203/,
+announce(qr/PW00\d\d.*(?:missing|closed)\.py/, qr/PW0201/, qr/PW0202/, qr/PW0203/,
     qr/PW030\d/);
 ok($server->start, 'it starts, whatever its applications do');
 is($server->get('/good')->{status}, 200, 'the good one answers');
