@@ -310,10 +310,9 @@ static int run_parts(pw_instance_t *inst)
         const char *name;
         const char *source;
     } parts[] = {
-        {"<polywsgi report>", pw_py_report},
-        {"<polywsgi boot>", pw_py_boot},
-        {"<polywsgi load>", pw_py_load},
-        {"<polywsgi stop>", pw_py_stop},
+        {"<polywsgi report>", pw_py_report}, {"<polywsgi boot>", pw_py_boot},
+        {"<polywsgi load>", pw_py_load},     {"<polywsgi stop>", pw_py_stop},
+        {"<polywsgi cause>", pw_py_cause},
     };
 
     inst->functions = PyDict_New();
