@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "pw_exc.h"
+#include "pw_py.h"
 
 /* A number that changes when the file does, or when it comes or goes. Never
  * 0. ctime is in it: a chmod mends an unreadable script. */
@@ -76,10 +77,13 @@ static void log_cause(pw_attached_t *at, const pw_app_spec_t *app,
                       PyObject *exception, PyObject *refused)
 {
     const char *cause, *mend, *details;
-    PyObject *found; /* new: a tuple, or None */
+    PyObject *found = NULL; /* new: a tuple, or None */
 
-    found =
-        pw_interp_call(at, "explain", "(OzO)", exception, app->script, refused);
+    if (pw_interp_add_part(at, "explain", "<polywsgi cause>", pw_py_cause)
+        == 0) {
+        found = pw_interp_call(at, "explain", "(OzO)", exception, app->script,
+                               refused);
+    }
     if (found && PyTuple_Check(found)
         && PyArg_ParseTuple(found, "sss", &cause, &mend, &details)) {
         pw_log(&app->log, PW_LOG_ERR, "PW0205 %s: %s. Mend: %s", app->label,

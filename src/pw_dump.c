@@ -5,7 +5,10 @@
 #include "pw_dump.h"
 
 #include <apr_strings.h>
+#include <http_core.h>
 
+#include "config.h"
+#include "pw_access.h"
 #include "pw_pyversion.h"
 #include "pw_resolve.h"
 
@@ -93,7 +96,24 @@ static void dump_apps(const pw_resolved_t *out, const pw_interp_spec_t *spec,
     }
 }
 
-/* The names only: values may be secrets. */
+/* The values may be secrets: only for who asks for them by a second define. */
+static void dump_env_values(const pw_interp_spec_t *spec, apr_pool_t *pool,
+                            apr_file_t *to)
+{
+    const apr_array_header_t *pairs = apr_table_elts(spec->env);
+
+    apr_file_puts(", \"env_values\": {", to);
+    for (int i = 0; i < pairs->nelts; i++) {
+        const apr_table_entry_t *e =
+            &APR_ARRAY_IDX(pairs, i, apr_table_entry_t);
+
+        apr_file_printf(to, "%s%s: %s", i ? ", " : "", quote(pool, e->key),
+                        quote(pool, e->val));
+    }
+    apr_file_puts("}", to);
+}
+
+/* The names only. */
 static void dump_env(const pw_interp_spec_t *spec, apr_pool_t *pool,
                      apr_file_t *to)
 {
@@ -106,34 +126,49 @@ static void dump_env(const pw_interp_spec_t *spec, apr_pool_t *pool,
     }
 }
 
+static void dump_interp(const pw_resolved_t *out, const pw_interp_spec_t *spec,
+                        apr_pool_t *pool, apr_file_t *to)
+{
+    apr_file_printf(to,
+                    "\n    {\"name\": %s, \"isolation\": %s, \"home\": %s, "
+                    "\"path\": %s, \"startup_timeout\": %.3f, \"env\": [",
+                    quote(pool, spec->name),
+                    quote(pool, pw_isolation_name(spec->isolation)),
+                    quote(pool, spec->home), quote(pool, spec->path),
+                    (double)spec->startup_timeout / APR_USEC_PER_SEC);
+    dump_env(spec, pool, to);
+    apr_file_puts("]", to);
+    if (ap_exists_config_define("DUMP_POLYWSGI_ENV")) {
+        dump_env_values(spec, pool, to);
+    }
+    apr_file_puts(", \"applications\": [", to);
+    dump_apps(out, spec, pool, to);
+    apr_file_puts("]}", to);
+}
+
 void pw_dump_map(const server_rec *main_server, apr_pool_t *ptemp,
                  apr_file_t *to)
 {
     const pw_resolved_t *out = pw_config_server(main_server)->resolved;
     const pw_map_t *map = &out->map;
 
-    apr_file_printf(to,
-                    "{\"python\": %s,\n  \"python_home\": %s,\n  "
-                    "\"shutdown_timeout\": %.3f,\n  \"interpreters\": [",
-                    quote(ptemp, pw_pyversion(ptemp)),
-                    quote(ptemp, map->python_home),
-                    (double)map->shutdown_timeout / APR_USEC_PER_SEC);
+    apr_file_printf(
+        to,
+        "{\"python\": %s,\n  \"executable\": %s,\n  "
+        "\"python_home\": %s,\n  \"user\": %s,\n  "
+        "\"group\": %s,\n  \"shutdown_timeout\": %.3f,\n  "
+        "\"interpreters\": [",
+        quote(ptemp, pw_pyversion(ptemp)), quote(ptemp, PW_PYTHON_EXECUTABLE),
+        quote(ptemp, map->python_home), quote(ptemp, pw_access_user(ptemp)),
+        quote(ptemp, pw_access_group(ptemp)),
+        (double)map->shutdown_timeout / APR_USEC_PER_SEC);
     for (int i = 0; i < map->interps->nelts; i++) {
-        const pw_interp_spec_t *spec =
-            APR_ARRAY_IDX(map->interps, i, const pw_interp_spec_t *);
-
-        apr_file_printf(to,
-                        "%s\n    {\"name\": %s, \"isolation\": %s, \"home\": "
-                        "%s, \"path\": %s, \"startup_timeout\": %.3f, "
-                        "\"env\": [",
-                        i ? "," : "", quote(ptemp, spec->name),
-                        quote(ptemp, pw_isolation_name(spec->isolation)),
-                        quote(ptemp, spec->home), quote(ptemp, spec->path),
-                        (double)spec->startup_timeout / APR_USEC_PER_SEC);
-        dump_env(spec, ptemp, to);
-        apr_file_printf(to, "], \"applications\": [");
-        dump_apps(out, spec, ptemp, to);
-        apr_file_printf(to, "]}");
+        if (i) {
+            apr_file_puts(",", to);
+        }
+        dump_interp(out,
+                    APR_ARRAY_IDX(map->interps, i, const pw_interp_spec_t *),
+                    ptemp, to);
     }
-    apr_file_printf(to, "]}\n");
+    apr_file_puts("]}\n", to);
 }
