@@ -176,9 +176,15 @@ def _mend_current_frames():
 
 
 def boot(home, path, env, isolation):
-    """Everything above, in the order in which it depends on itself."""
-    sys.argv = ["polywsgi"]
+    """A new interpreter of the server."""
     _set_up_streams()
+    settle(home, path, env, isolation)
+
+
+def settle(home, path, env, isolation):
+    """All but the streams, in the order in which it depends on itself; the
+    command polywsgi tries applications with the same."""
+    sys.argv = ["polywsgi"]
     _set_up_environment(env)
     _ignore_signals()
     if isolation != "main":
