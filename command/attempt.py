@@ -74,17 +74,6 @@ def failure(error, job):
     }
 
 
-def watch(job, current_frames, ident):
-    """Says where the load stands when its time is over."""
-    import time
-    import traceback
-
-    time.sleep(job["limit"])
-    frame = current_frames().get(ident)
-    trace = "".join(line for line in traceback.format_stack(frame) if 'File "<' not in line)
-    answer(job, {"loaded": False, "hangs": True, "trace": trace})
-
-
 def stand_in(job):
     """What applications may ask of the module `polywsgi`."""
     import types
@@ -96,13 +85,9 @@ def stand_in(job):
     sys.modules["polywsgi"] = module
 
 
-def try_import(job):
-    """In the interpreter that the application is for."""
-    import _thread
+def load_it(job):
     from time import monotonic
 
-    _thread.start_new_thread(watch, (job, sys._current_frames, _thread.get_ident()))
-    stand_in(job)
     begin = monotonic()
     try:
         settle(job["home"], job["path"], job["env"], job["isolation"])
@@ -112,6 +97,22 @@ def try_import(job):
         result = failure(error, job)
     result["seconds"] = monotonic() - begin
     answer(job, dict(result, notes=job["notes"]))
+
+
+def try_import(job):
+    """In the interpreter that the application is for, and as in httpd not in
+    its main thread; this one says where the load stands when its time is over."""
+    import _thread
+    import time
+    import traceback
+
+    current_frames = sys._current_frames
+    stand_in(job)
+    ident = _thread.start_new_thread(load_it, (job,))
+    time.sleep(job["limit"])
+    stack = traceback.format_stack(current_frames().get(ident))
+    trace = "".join(line for line in stack if 'File "<' not in line)
+    answer(job, {"loaded": False, "hangs": True, "trace": trace})
 
 
 def try_in_subinterpreter(job):

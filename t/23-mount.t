@@ -97,7 +97,7 @@ write_text("$dir/htdocs/text/source.py", "SECRET = 1\n");
 chmod $> == 0 ? 0700 : 0000, "$dir/closed";
 
 announce(qr/PW0008 .*none/, qr/PW0042 .*closed/,
-    qr/PW0202 .*(?:none|closed)/);
+    qr/PW0202 .*(?:none|closed)/, qr/PW0205 .*closed/);
 ok($server->start, 'started');
 
 # want: keys of what the application saw.
