@@ -16,8 +16,10 @@
 #include <mpm_common.h>
 
 #include "config.h"
+#include "pw_access.h"
 #include "pw_advice.h"
 #include "pw_config.h"
+#include "pw_dump.h"
 #include "pw_exchange_httpd.h"
 #include "pw_foreign.h"
 #include "pw_found.h"
@@ -61,16 +63,25 @@ static int pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
     return OK;
 }
 
+/* In httpd -t; and before the first start where WSGIStrict may prevent it. The
+ * dump is made in any case: the command polywsgi explains what it shows. */
+static int check_files(const server_rec *s, apr_pool_t *ptemp)
+{
+    if (ap_exists_config_define("DUMP_POLYWSGI")
+        || !(is_config_test()
+             || (is_first_pass() && pw_config_server(s)->strict))) {
+        return OK;
+    }
+    return pw_access_check(s, ptemp);
+}
+
 static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                         server_rec *s)
 {
     int rc = pw_resolve(pconf, s);
 
     (void)plog;
-    if (rc == OK && is_config_test()) {
-        pw_resolve_warn(s, ptemp);
-    }
-    return rc;
+    return rc == OK ? check_files(s, ptemp) : rc;
 }
 
 static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
@@ -86,7 +97,7 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
     resolved->multiprocess = ask_mpm(AP_MPMQ_MAX_DAEMONS) > 1;
     if (!is_first_pass()) {
         ap_add_version_component(pconf, "mod_polywsgi/" PW_VERSION);
-        pw_resolve_warn(s, ptemp);
+        pw_access_warn(s, ptemp);
         pw_advice_at_start(s, resolved, ptemp);
         pw_foreign_say(s);
     }
@@ -99,7 +110,7 @@ static void test_config(apr_pool_t *pconf, server_rec *s)
 
     if (ap_exists_config_define("DUMP_POLYWSGI")
         && apr_file_open_stdout(&out, pconf) == APR_SUCCESS) {
-        pw_resolve_dump(s, pconf, out);
+        pw_dump_map(s, pconf, out);
     }
 }
 

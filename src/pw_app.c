@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "pw_exc.h"
+#include "pw_py.h"
 
 /* A number that changes when the file does, or when it comes or goes. Never
  * 0. ctime is in it: a chmod mends an unreadable script. */
@@ -45,12 +46,10 @@ int pw_app_changed(pw_runtime_t *rt, const pw_app_spec_t *app)
     return last != file_stamp(app->script);
 }
 
-/* Names each extension module that refused this interpreter, once a load. An
- * exception of the calls in here is cleared. Attached. */
-static void log_refused(pw_attached_t *at, const pw_app_spec_t *app, int failed)
+/* Names each extension module that refused this interpreter, once a load.
+ * names may be NULL. An exception of the calls in here is cleared. Attached. */
+static void log_refused(const pw_app_spec_t *app, PyObject *names, int failed)
 {
-    PyObject *names = pw_interp_call(at, "refused", "()"); /* new: list */
-
     for (Py_ssize_t i = 0; names && i < PyList_Size(names); i++) {
         const char *name = PyUnicode_AsUTF8(PyList_GetItem(names, i));
 
@@ -69,8 +68,60 @@ static void log_refused(pw_attached_t *at, const pw_app_spec_t *app, int failed)
                    app->label, name, pw_isolation_name(app->interp->isolation));
         }
     }
+    PyErr_Clear();
+}
+
+/* What src/py/cause.py makes of the exception, where it has something to say.
+ * An exception of the calls in here is cleared. Attached. */
+static void log_cause(pw_attached_t *at, const pw_app_spec_t *app,
+                      PyObject *exception, PyObject *refused)
+{
+    const char *cause, *mend, *details;
+    PyObject *found = NULL; /* new: a tuple, or None */
+
+    if (pw_interp_add_part(at, "explain", "<polywsgi cause>", pw_py_cause)
+        == 0) {
+        found = pw_interp_call(at, "explain", "(OzO)", exception, app->script,
+                               refused);
+    }
+    if (found && PyTuple_Check(found)
+        && PyArg_ParseTuple(found, "sss", &cause, &mend, &details)) {
+        pw_log(&app->log, PW_LOG_ERR, "PW0205 %s: %s. Mend: %s", app->label,
+               cause, mend);
+        if (*details) {
+            pw_log(&app->log, PW_LOG_ERR, "PW0206 %s: %s", app->label, details);
+        }
+    }
+    Py_XDECREF(found);
+    PyErr_Clear();
+}
+
+/* The records that say why, ahead of those that say what. The pending
+ * exception is there afterwards as before. */
+static void log_why(pw_attached_t *at, const pw_app_spec_t *app)
+{
+    PyObject *exception = pw_py_take_exception(); /* new */
+    PyObject *names;                              /* new: list */
+
+    if (!exception) {
+        return;
+    }
+    names = pw_interp_call(at, "refused", "()");
+    if (names && PyList_Check(names)) {
+        log_refused(app, names, 1);
+        log_cause(at, app, exception, names);
+    }
     Py_XDECREF(names);
     PyErr_Clear();
+    pw_py_raise(exception);
+}
+
+static void log_refused_quietly(pw_attached_t *at, const pw_app_spec_t *app)
+{
+    PyObject *names = pw_interp_call(at, "refused", "()"); /* new: list */
+
+    log_refused(app, names, 0);
+    Py_XDECREF(names);
 }
 
 /* Is the pending exception load.py's Closed? */
@@ -104,7 +155,6 @@ static pw_lease_e log_failed_import(pw_attached_t *at, const pw_app_spec_t *app)
                "WSGIImportScript %s failed; the interpreter goes on without "
                "it, and a new child runs it again",
                app->script);
-    log_refused(at, app, 1);
     return PW_LEASE_FAILED;
 }
 
@@ -112,6 +162,7 @@ static pw_lease_e log_failure(pw_attached_t *at, const pw_app_spec_t *app,
                               const char *retry)
 {
     pw_metrics_add(&at->instance->rt->metrics, load_failures);
+    log_why(at, app);
     if (!app->callable) {
         return log_failed_import(at, app);
     }
@@ -122,7 +173,6 @@ static pw_lease_e log_failure(pw_attached_t *at, const pw_app_spec_t *app,
     pw_exc_log(at, &app->log, PW_LOG_ERR, "PW0201", app->label,
                "cannot load %s (requests to it are answered 500; %s)",
                app->script ? app->script : app->module, retry);
-    log_refused(at, app, 1);
     return PW_LEASE_FAILED;
 }
 
@@ -144,7 +194,7 @@ pw_lease_e pw_app_load(pw_instance_t *inst, int slot, const char *retry)
     if (callable) {
         Py_XSETREF(inst->callables[slot], callable);
         pw_metrics_add(&inst->rt->metrics, loads);
-        log_refused(&at, app, 0);
+        log_refused_quietly(&at, app);
         pw_log(&app->log, PW_LOG_INFO, "PW0200 %s: loaded in %d ms (%s)",
                app->label, (int)((pw_now() - begin) / 1000),
                pw_isolation_name(inst->spec->isolation));

@@ -362,6 +362,15 @@ static const char *set_shutdown_timeout(cmd_parms *cmd, void *mconfig,
                    cmd, arg, &pw_config_server(cmd->server)->shutdown_timeout);
 }
 
+static const char *set_strict(cmd_parms *cmd, void *mconfig, int flag)
+{
+    const char *error = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+
+    (void)mconfig;
+    pw_config_server(cmd->server)->strict = flag;
+    return error;
+}
+
 /* ---- scripts that requests find ---------------------------------------- */
 
 static const char *set_limit(cmd_parms *cmd, void *mconfig, const char *arg)
@@ -534,6 +543,9 @@ const command_rec pw_config_commands[] = {
                   "How long a request waits for its application to load."),
     AP_INIT_TAKE1("WSGIShutdownTimeout", set_shutdown_timeout, NULL, RSRC_CONF,
                   "How long the applications of an ending child have."),
+    AP_INIT_FLAG("WSGIStrict", set_strict, NULL, RSRC_CONF,
+                 "Whether a missing or closed file of an application keeps "
+                 "httpd from starting."),
     AP_INIT_RAW_ARGS("<WSGIInterpreter", open_block, NULL, RSRC_CONF,
                      "A named interpreter and what belongs to it."),
     PW_OPTIONS_COMMANDS PW_FOREIGN_COMMANDS{.name = NULL},

@@ -84,6 +84,7 @@ typedef struct pw_server_conf_t {
     apr_array_header_t *sections;         /* of pw_section_t * */
     apr_array_header_t *imports;          /* of pw_mount_t * */
     int interpreter_limit;                /* -1: not set */
+    int strict;                           /* WSGIStrict On */
     struct pw_resolved_t *resolved;       /* set by pw_resolve */
 } pw_server_conf_t;
 

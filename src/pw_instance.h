@@ -156,6 +156,11 @@ int pw_interp_end(pw_attached_t *at);
 /* Any thread: its entries in the table become orphans. 1 if there were any. */
 int pw_interp_orphan(pw_instance_t *instance, apr_uint64_t serial);
 
+/* Runs a file of src/py that is rarely needed, unless it has given its function
+ * before. 0, or -1 with an exception set. Attached. */
+int pw_interp_add_part(pw_attached_t *at, const char *function,
+                       const char *name, const char *source);
+
 /* Calls a function of src/py by name. New reference, or NULL with an
  * exception set. Attached. */
 PyObject *pw_interp_call(pw_attached_t *at, const char *function,

@@ -313,6 +313,16 @@ static int run_part(PyObject *functions, const char *name, const char *source)
     return result ? 0 : -1;
 }
 
+int pw_interp_add_part(pw_attached_t *at, const char *function,
+                       const char *name, const char *source)
+{
+    PyObject *functions = at->instance->functions;
+
+    return PyDict_GetItemString(functions, function)
+               ? 0
+               : run_part(functions, name, source);
+}
+
 static int run_parts(pw_instance_t *inst)
 {
     static const struct {

@@ -52,8 +52,7 @@ static void complain(resolving_t *rs, const pw_place_t *place, const char *fmt,
 
 /* ---- names ------------------------------------------------------------- */
 
-/* That of ServerName, or of <VirtualHost>; 0 where neither says one. */
-static apr_port_t server_port(const server_rec *s)
+apr_port_t pw_resolve_port(const server_rec *s)
 {
     if (s->port == 0 && s->addrs && s->is_virtual) {
         return s->addrs->host_port;
@@ -66,7 +65,7 @@ static const char *server_key(apr_pool_t *pool, const server_rec *s)
 {
     char *name = apr_pstrdup(pool, s->server_hostname ? s->server_hostname
                                                       : "localhost");
-    apr_port_t port = server_port(s);
+    apr_port_t port = pw_resolve_port(s);
 
     ap_str_tolower(name);
     if (port == 0 || port == 80 || port == 443) {
@@ -773,180 +772,4 @@ int pw_resolve_found(const server_rec *s, const pw_mount_t *mount,
                      named_group(conf->resolved, home, group, found->rpool),
                      APR_HASH_KEY_STRING);
     return found->interp ? 0 : -1;
-}
-
-/* ---- the state of files ------------------------------------------------ */
-
-static void warn_app(const pw_app_spec_t *app, apr_pool_t *ptemp)
-{
-    if (app->script && is_missing(app->script, ptemp)) {
-        pw_log(&app->log, PW_LOG_WARN,
-               "PW0008 %s: the script %s is not there; requests to it are "
-               "answered 503 until it is",
-               app->label, app->script);
-    }
-    if (app->script && ap_is_directory(ptemp, app->script)) {
-        pw_log(&app->log, PW_LOG_WARN,
-               "PW0016 %s: %s is a directory, not a script; requests to it "
-               "are answered with an error. Mend: name each script file",
-               app->label, app->script);
-    }
-}
-
-void pw_resolve_warn(const server_rec *main_server, apr_pool_t *ptemp)
-{
-    const pw_map_t *map = &pw_config_server(main_server)->resolved->map;
-
-    if (map->python_home && is_missing(map->python_home, ptemp)) {
-        pw_log(&map->log, PW_LOG_WARN,
-               "PW0017 WSGIPythonHome %s is not there; Python may not start, "
-               "and every application is then answered 503",
-               map->python_home);
-    }
-    for (int i = 0; i < map->interps->nelts; i++) {
-        const pw_interp_spec_t *spec =
-            APR_ARRAY_IDX(map->interps, i, const pw_interp_spec_t *);
-
-        if (spec->home && is_missing(spec->home, ptemp)) {
-            pw_log(&map->log, PW_LOG_WARN,
-                   "PW0009 %s: WSGIPythonHome %s is not there; its "
-                   "applications will not find their packages",
-                   spec->name, spec->home);
-        }
-        for (int a = 0; a < spec->apps->nelts; a++) {
-            warn_app(APR_ARRAY_IDX(spec->apps, a, const pw_app_spec_t *),
-                     ptemp);
-        }
-    }
-}
-
-/* ---- JSON -------------------------------------------------------------- */
-
-/* The length of the UTF-8 sequence at text; 1 for a byte that begins none. */
-static int utf8_length(const char *text)
-{
-    const unsigned char *u = (const unsigned char *)text;
-    int len = *u < 0xc2 ? 1 : *u < 0xe0 ? 2 : *u < 0xf0 ? 3 : *u < 0xf5 ? 4 : 1;
-
-    for (int i = 1; i < len; i++) {
-        if ((u[i] & 0xc0) != 0x80) {
-            return 1;
-        }
-    }
-    return len;
-}
-
-/* A JSON string, or null. A byte that is no UTF-8 is shown as the latin-1
- * character that it may be. */
-static const char *quote(apr_pool_t *pool, const char *text)
-{
-    char *quoted, *to;
-    int len;
-
-    if (!text) {
-        return "null";
-    }
-    to = quoted = apr_palloc(pool, strlen(text) * 6 + 3);
-    *to++ = '"';
-    for (; *text; text += len) {
-        len = utf8_length(text);
-        if (len == 1 && ((unsigned char)*text < 0x20 || *text & 0x80)) {
-            to += apr_snprintf(to, 7, "\\u%04x", (unsigned char)*text);
-            continue;
-        }
-        if (*text == '"' || *text == '\\') {
-            *to++ = '\\';
-        }
-        memcpy(to, text, (size_t)len);
-        to += len;
-    }
-    *to++ = '"';
-    *to = '\0';
-    return quoted;
-}
-
-static void dump_mounts(const pw_resolved_t *out, const pw_app_spec_t *app,
-                        apr_pool_t *pool, apr_file_t *to)
-{
-    const char *comma = "";
-
-    for (int i = 0; i < out->uses->nelts; i++) {
-        const pw_use_t *use = &APR_ARRAY_IDX(out->uses, i, pw_use_t);
-
-        if (use->app == app) {
-            apr_file_printf(
-                to,
-                "%s{\"server\": %s, \"port\": %u, \"prefix\": %s, \"file\": "
-                "%s, \"line\": %d}",
-                comma, quote(pool, use->server->server_hostname),
-                (unsigned)server_port(use->server),
-                quote(pool, use->mount->prefix),
-                quote(pool, use->mount->place.file), use->mount->place.line);
-            comma = ", ";
-        }
-    }
-}
-
-static void dump_apps(const pw_resolved_t *out, const pw_interp_spec_t *spec,
-                      apr_pool_t *pool, apr_file_t *to)
-{
-    for (int i = 0; i < spec->apps->nelts; i++) {
-        const pw_app_spec_t *app =
-            APR_ARRAY_IDX(spec->apps, i, const pw_app_spec_t *);
-
-        apr_file_printf(to,
-                        "%s\n      {\"label\": %s, \"script\": %s, \"module\": "
-                        "%s, \"callable\": %s, \"lazy\": %s, \"mounts\": [",
-                        i ? "," : "", quote(pool, app->label),
-                        quote(pool, app->script), quote(pool, app->module),
-                        quote(pool, app->callable),
-                        app->lazy ? "true" : "false");
-        dump_mounts(out, app, pool, to);
-        apr_file_printf(to, "]}");
-    }
-}
-
-/* The names only: values may be secrets. */
-static void dump_env(const pw_interp_spec_t *spec, apr_pool_t *pool,
-                     apr_file_t *to)
-{
-    const apr_array_header_t *pairs = apr_table_elts(spec->env);
-
-    for (int i = 0; i < pairs->nelts; i++) {
-        apr_file_printf(
-            to, "%s%s", i ? ", " : "",
-            quote(pool, APR_ARRAY_IDX(pairs, i, apr_table_entry_t).key));
-    }
-}
-
-void pw_resolve_dump(const server_rec *main_server, apr_pool_t *ptemp,
-                     apr_file_t *to)
-{
-    const pw_resolved_t *out = pw_config_server(main_server)->resolved;
-    const pw_map_t *map = &out->map;
-
-    apr_file_printf(to,
-                    "{\"python\": %s,\n  \"python_home\": %s,\n  "
-                    "\"shutdown_timeout\": %.3f,\n  \"interpreters\": [",
-                    quote(ptemp, pw_pyversion(ptemp)),
-                    quote(ptemp, map->python_home),
-                    (double)map->shutdown_timeout / APR_USEC_PER_SEC);
-    for (int i = 0; i < map->interps->nelts; i++) {
-        const pw_interp_spec_t *spec =
-            APR_ARRAY_IDX(map->interps, i, const pw_interp_spec_t *);
-
-        apr_file_printf(to,
-                        "%s\n    {\"name\": %s, \"isolation\": %s, \"home\": "
-                        "%s, \"path\": %s, \"startup_timeout\": %.3f, "
-                        "\"env\": [",
-                        i ? "," : "", quote(ptemp, spec->name),
-                        quote(ptemp, pw_isolation_name(spec->isolation)),
-                        quote(ptemp, spec->home), quote(ptemp, spec->path),
-                        (double)spec->startup_timeout / APR_USEC_PER_SEC);
-        dump_env(spec, ptemp, to);
-        apr_file_printf(to, "], \"applications\": [");
-        dump_apps(out, spec, ptemp, to);
-        apr_file_printf(to, "]}");
-    }
-    apr_file_printf(to, "]}\n");
 }

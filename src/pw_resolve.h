@@ -56,11 +56,8 @@ int pw_resolve_found(const server_rec *s, const pw_mount_t *mount,
                      const char *group, const char *callable,
                      pw_found_t *found);
 
-/* Warns of files that are not there (yet): of missing scripts and homes. */
-void pw_resolve_warn(const server_rec *main_server, apr_pool_t *ptemp);
-
-/* The map as JSON, for httpd -t -D DUMP_POLYWSGI. */
-void pw_resolve_dump(const server_rec *main_server, apr_pool_t *ptemp,
-                     apr_file_t *out);
+/* The port that a server is known by: that of ServerName, or of
+ * <VirtualHost>; 0 where neither says one. */
+apr_port_t pw_resolve_port(const server_rec *s);
 
 #endif

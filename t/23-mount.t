@@ -96,7 +96,8 @@ write_text("$dir/closed/in/who.py", $who);
 write_text("$dir/htdocs/text/source.py", "SECRET = 1\n");
 chmod $> == 0 ? 0700 : 0000, "$dir/closed";
 
-announce(qr/PW0008 .*none/, qr/PW0202 .*(?:none|closed)/);
+announce(qr/PW0008 .*none/, qr/PW0042 .*closed/,
+    qr/PW0202 .*(?:none|closed)/, qr/PW0205 .*closed/);
 ok($server->start, 'started');
 
 # want: keys of what the application saw.

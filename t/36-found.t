@@ -105,7 +105,7 @@ $server->app('who.py', $who);
 $server->app('first.py', "import polywsgi\npolywsgi.imported = True\n");
 $server->app('broken.py', "import no_such_module_at_all\n");
 
-announce(qr/PW0220/);
+announce(qr/PW0220|PW020[56]/);
 ok($server->start, 'started');
 
 # want: what the application saw.

@@ -58,8 +58,8 @@ for name in ("readline", "_curses", "_tkinter", "_dbm", "_gdbm", "faulthandler")
             raise
 END
 
-announce(qr/PW00\d\d.*missing\.py/, qr/PW0201/, qr/PW0202/, qr/PW0203/,
-    qr/PW030\d/);
+announce(qr/PW00\d\d.*(?:missing|closed)\.py/, qr/PW020[1-3]/,
+    qr/PW020[56] .*(?:closed|syntax|module)/, qr/PW030\d/);
 ok($server->start, 'it starts, whatever its applications do');
 is($server->get('/good')->{status}, 200, 'the good one answers');
 
@@ -167,5 +167,103 @@ subtest 'a failed load is tried again after a delay, without a change' => sub {
     ok($ok, 'mended in another file, it serves after a while');
     $s->stop;
 };
+
+# The records before PW0201 say why. says: of the first, PW0205; undef: it is
+# not written.
+my ($version) = info()->{python} =~ /^(3\.\d+)/;
+my $why = PWTest::Server->new(name => 'why', conf => <<'END');
+<WSGIInterpreter red>
+    WSGIPythonHome @VENVS@/red
+</WSGIInterpreter>
+<WSGIInterpreter old>
+    WSGIPythonHome @DIR@/old
+</WSGIInterpreter>
+<WSGIInterpreter closed>
+    WSGIPythonPath @DIR@/closed:@DIR@/lib
+</WSGIInterpreter>
+<WSGIInterpreter lib>
+    WSGIPythonPath @DIR@/lib
+</WSGIInterpreter>
+WSGIScriptAlias /site/wsgi @DIR@/site/wsgi/app.py
+WSGIScriptAlias /red @DIR@/apps/red.py interpreter=red
+WSGIScriptAlias /old @DIR@/apps/old.py interpreter=old
+WSGIScriptAlias /closed @DIR@/apps/closed.py interpreter=closed
+WSGIScriptAlias /compiled @DIR@/apps/compiled.py interpreter=lib
+WSGIScriptAlias /inner @DIR@/apps/inner.py interpreter=lib
+WSGIScriptAlias /shadow @DIR@/apps/shadow.py interpreter=lib
+WSGIScriptAlias /gone @DIR@/apps/gone.py
+WSGIScriptAlias /from @DIR@/apps/from.py
+WSGIScriptAlias /other @DIR@/apps/other.py
+WSGIScriptAlias /data @DIR@/apps/data.py
+WSGIScriptAlias /relative @DIR@/apps/relative.py
+WSGIScriptAlias /control @DIR@/apps/control.py
+END
+my $w = $why->{dir};
+mkdir "$w/$_" or die "$w/$_: $!" for qw(site site/wsgi site/shop lib closed old
+    old/lib old/lib/python3.2 old/lib/python3.2/site-packages
+    old/lib/python3.2/site-packages/ancient);
+write_text("$w/old/pyvenv.cfg", "home = /usr/bin\n");
+write_text("$w/site/wsgi/app.py", "import shop\n");
+write_text("$w/site/shop/__init__.py", '');
+write_text("$w/lib/broken_inside.py", "x = 1\ny = = 2\n");
+write_text("$w/lib/plain.py", '');
+write_text("$w/lib/speedy.cpython-32-x86_64-linux-gnu.so", '');
+write_text("$w/closed/secret.py", '');
+write_text("$w/closed/data.txt", '');
+my $shut = $> == 0 ? 0700 : 0000;
+chmod $shut, "$w/closed" or die $!;
+my $cannot = qr{user \Q$ENV{PW_T_USER}\E may not (?:enter|read) \Q$w\E/closed \(0\d00, owner \w+\)\. Mend: (?:setfacl -m u:\w+:r?x|chmod u\+r?x) \Q$w\E/closed$};
+my %script = (
+    red => 'import no_such_package', old => 'import ancient',
+    closed => 'import secret', compiled => 'import speedy',
+    inner => 'import broken_inside', shadow => 'import plain.sub',
+    gone => 'import distutils.core' . "\n" . 'import imp',
+    from => "try:\n    import no_such_package\nexcept ImportError as e:\n"
+        . "    raise RuntimeError('not configured') from e",
+    other => "try:\n    import no_such_package\nexcept ImportError:\n"
+        . "    raise ValueError('another thing')",
+    data => "open('$w/closed/data.txt')", relative => "open('settings.toml')",
+    control => '__import__("a\\n\\x1b[31mb")',
+);
+$why->app("$_.py", "$script{$_}\n$GOOD") for keys %script;
+announce(qr/PW004\d .*(?:closed|old)/, qr/PW020[156]/);
+ok($why->start, 'the server of causes starts');
+my @causes = (
+    { path => '/site/wsgi', says => qr{no module named 'shop': \Q$w\E/site has it, but is not in sys\.path\. Mend: WSGIPythonPath \Q$w\E/site$}, details => 1 },
+    { path => '/red', says => qr{no module named 'no_such_package'\. Mend: .*\Q$ENV{PW_T_VENVS}\E/red/bin/python -m pip install no_such_package$},
+      details => qr{sys\.path is .*/red/lib/python\Q$version\E/site-packages.*; the environment is \Q$ENV{PW_T_VENVS}\E/red, Python \Q$version\E\.} },
+    { path => '/old', says => qr{no module named 'ancient': the environment has it for another Python, in \Q$w\E/old/lib/python3\.2/site-packages; this is Python \Q$version\E\. Mend: .*python\Q$version\E -m venv \Q$w\E/old$}, details => 1 },
+    { path => '/closed', says => qr{no module named 'secret': \Q$w\E/closed(?:/secret\.py)?: $cannot}, details => 1 },
+    { path => '/compiled', says => qr{no module named 'speedy': .*speedy\.cpython-32-\S+ was compiled for another Python than \Q$version\E}, details => 1 },
+    { path => '/inner', says => qr{lib/broken_inside\.py line 2: SyntaxError: invalid syntax: y = = 2\. Mend:} },
+    { path => '/shadow', says => qr{no module named 'plain\.sub': 'plain' is \Q$w\E/lib/plain\.py, which is no package}, details => 1 },
+    { path => '/from', says => qr{no module named 'no_such_package'\.}, details => 1 },
+    { path => '/other', says => undef },
+    { path => '/data', says => qr{/closed/data\.txt: $cannot} },
+    { path => '/relative', says => qr{settings\.toml is not there: it is relative, and httpd stands in /} },
+    { path => '/control', says => qr{no module named 'a\\n\\x1b\[31mb'}, details => 1 },
+);
+push @causes, { path => '/gone', says => qr{no module named 'distutils(?:\.core)?'.*Python has it no more since 3\.12}, details => 1 }
+    if python_at_least(12);
+cases(sub {
+    my ($case) = @_;
+    is($why->get($case->{path})->{status}, 500, 'answered 500');
+    my @lines = grep { / PW02\d\d \S*(?: \(\S*)?\Q$case->{path}\E\)?:/ } $why->lines(qr/PW02/);
+    if (!$case->{says}) {
+        ok(!grep({ /PW020[56]/ } @lines), 'the exception says all there is');
+        return;
+    }
+    # What httpd itself escapes in a record, it doubles.
+    s/\\\\/\\/g for @lines;
+    like($lines[0], qr/PW0205/, 'the cause comes first');
+    like($lines[0], $case->{says}, 'and is right');
+    my $details = $case->{details} || '';
+    my $next = $details ? $lines[1] : $lines[0];
+    like($next // '', ref $details ? $details : qr/PW0206 .*sys\.path is /, 'then the path')
+        if $details;
+    like($lines[$details ? 2 : 1] // '', qr/PW0201/, 'then the failure');
+}, map { { %{$_}, name => "the cause of $_->{path}" } } @causes);
+chmod 0700, "$w/closed";
+$why->stop;
 
 finish();

@@ -44,7 +44,7 @@ def _warn_of_variable(key, value):
     print(
         "os.environ[%r] is set in this interpreter alone; libraries in C do not see it. "
         "Mend: WSGIProcessEnv %s VALUE in httpd's configuration" % (name, name),
-        file=_notices[0],
+        file=(_notices or [sys.stderr])[0],
     )
 
 
@@ -228,9 +228,15 @@ def _restrict(options):
 
 
 def boot(home, path, env, isolation, options):
-    """Everything above, in the order in which it depends on itself."""
-    sys.argv = ["polywsgi"]
+    """A new interpreter of the server."""
     _set_up_streams()
+    settle(home, path, env, isolation, options)
+
+
+def settle(home, path, env, isolation, options):
+    """All but the streams, in the order in which it depends on itself; the
+    command polywsgi tries applications with the same."""
+    sys.argv = ["polywsgi"]
     _set_up_environment(env)
     _restrict(options)
     if options["switch_interval"] > 0:
