@@ -79,14 +79,15 @@ const char *pw_access_group(apr_pool_t *pool)
 static int become_run_user(void)
 {
     const unixd_config_rec *conf = &ap_unixd_config;
-    const struct passwd *entry;
     gid_t gid = conf->group_id;
+    char buffer[16384];
+    struct passwd space, *entry = NULL;
     int rc;
 
     if (geteuid() != 0) {
         return 0;
     }
-    entry = getpwuid(conf->user_id);
+    getpwuid_r(conf->user_id, &space, buffer, sizeof(buffer), &entry);
     rc = setgid(gid) != 0
          || (entry ? initgroups(entry->pw_name, gid) : setgroups(1, &gid)) != 0
          || (conf->chroot_dir
@@ -366,6 +367,13 @@ static void warn_missing(const trial_t *t)
     }
 }
 
+static const char *error_text(int error, apr_pool_t *ptemp)
+{
+    char text[128];
+
+    return apr_pstrdup(ptemp, apr_strerror(error, text, sizeof(text)));
+}
+
 /* As one word of a shell. */
 static const char *quote_shell(const char *text, apr_pool_t *ptemp)
 {
@@ -444,7 +452,7 @@ static void warn(const trial_t *t, const pw_walk_t *walk, apr_pool_t *ptemp)
     case PW_WALK_FAILED:
         pw_log(t->log, PW_LOG_WARN,
                "PW0044 %s: %s: %s; what needs it will fail too", t->label,
-               t->path, strerror(walk->error));
+               t->path, error_text(walk->error, ptemp));
         break;
     }
 }
@@ -454,7 +462,7 @@ static int warn_untried(const pw_log_t *log, int error, apr_pool_t *ptemp)
     pw_log(log, PW_LOG_WARN,
            "PW0045 whether user %s may read the applications' files could not "
            "be tried: %s; they are used as they are",
-           pw_access_user(ptemp), strerror(error));
+           pw_access_user(ptemp), error_text(error, ptemp));
     return 1;
 }
 

@@ -548,5 +548,6 @@ const command_rec pw_config_commands[] = {
                  "httpd from starting."),
     AP_INIT_RAW_ARGS("<WSGIInterpreter", open_block, NULL, RSRC_CONF,
                      "A named interpreter and what belongs to it."),
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr): offsets, as httpd has them */
     PW_OPTIONS_COMMANDS PW_FOREIGN_COMMANDS{.name = NULL},
 };

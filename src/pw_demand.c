@@ -158,7 +158,7 @@ apr_status_t pw_demand_app(pw_runtime_t *rt, const pw_found_t *found,
     if (*app) {
         return APR_SUCCESS;
     }
-    pw_lock_take(&d->lock);
+    pw_lock_take(&rt->demand.lock);
     *app = find(d, key);
     if (!*app) {
         rv = d->stopping ? APR_EGENERAL : interp_locked(rt, found, &spec);
@@ -166,7 +166,7 @@ apr_status_t pw_demand_app(pw_runtime_t *rt, const pw_found_t *found,
             rv = add_locked(rt, found, spec, key, app);
         }
     }
-    pw_lock_release(&d->lock);
+    pw_lock_release(&rt->demand.lock);
     return rv;
 }
 

@@ -560,7 +560,7 @@ static int names_handler(const ap_directive_t *d)
 {
     for (; d; d = d->next) {
         if ((d->args && has_handler(d->args))
-            || (!strcasecmp(d->directive, "WSGIAllowOverride")
+            || (!strcasecmp(d->directive, "WSGIAllowOverride") && d->args
                 && !strcasecmp(d->args, "on"))
             || names_handler(d->first_child)) {
             return 1;

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include <apr_env.h>
 
 #include "config.h"
 #include "pw_app.h"
@@ -97,7 +98,8 @@ static PyStatus apply(PyConfig *config, const pw_python_conf_t *conf)
     config->write_bytecode = !conf->dont_write_bytecode;
     config->use_hash_seed = conf->fixed_hash;
     config->hash_seed = conf->hash_seed;
-    for (int i = 0; i < conf->warnings->nelts && !PyStatus_Exception(status);
+    for (int i = 0; conf->warnings && i < conf->warnings->nelts
+                    && !PyStatus_Exception(status);
          i++) {
         wchar_t *filter = Py_DecodeLocale(
             APR_ARRAY_IDX(conf->warnings, i, const char *), NULL);
@@ -111,15 +113,16 @@ static PyStatus apply(PyConfig *config, const pw_python_conf_t *conf)
 
 /* For C libraries, which read the environment of the process: os.environ of an
  * interpreter is its own. Before there is a second thread. */
-static void set_process_env(const pw_python_conf_t *conf)
+static void set_process_env(const pw_python_conf_t *conf, apr_pool_t *cpool)
 {
-    const apr_array_header_t *pairs = apr_table_elts(conf->env);
+    const apr_array_header_t *pairs =
+        apr_table_elts(conf->env ? conf->env : apr_table_make(cpool, 1));
 
     for (int i = 0; i < pairs->nelts; i++) {
         const apr_table_entry_t *e =
             &APR_ARRAY_IDX(pairs, i, apr_table_entry_t);
 
-        setenv(e->key, e->val, 1);
+        apr_env_set(e->key, e->val, cpool);
     }
     tzset(); /* the C library has read TZ, for httpd's log */
 }
@@ -152,12 +155,12 @@ static PyStatus initialize(const pw_map_t *map)
     return status;
 }
 
-static apr_status_t start_python(pw_runtime_t *rt)
+static apr_status_t start_python(pw_runtime_t *rt, apr_pool_t *cpool)
 {
     const pw_map_t *map = rt->map;
     PyStatus status;
 
-    set_process_env(&map->python);
+    set_process_env(&map->python, cpool);
     status = preinitialize();
 
     if (!PyStatus_Exception(status)
@@ -607,7 +610,7 @@ apr_status_t pw_runtime_start(apr_pool_t *cpool,
     if (!rt) {
         return APR_ENOMEM;
     }
-    rv = start_python(rt);
+    rv = start_python(rt, cpool);
     if (rv == APR_SUCCESS) {
         create_pools(rt, cpool);
         rv = start_keeper(rt, cpool);

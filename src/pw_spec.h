@@ -53,14 +53,14 @@ struct pw_interp_spec_t {
 typedef struct pw_python_conf_t {
     int optimize;                 /* as python3 -O (1), -OO (2) */
     int dont_write_bytecode;      /* as python3 -B */
-    apr_array_header_t *warnings; /* of const char *: as python3 -W */
+    apr_array_header_t *warnings; /* of const char *: as python3 -W; or NULL */
     int fixed_hash;               /* hash_seed is said */
     unsigned long hash_seed;
     double switch_interval; /* seconds; 0: Python's own */
     int restrict_stdin;     /* its use raises */
     int restrict_stdout;    /* likewise */
     int restrict_signal;    /* signal.signal is ignored */
-    apr_table_t *env;       /* WSGIProcessEnv: set in the process */
+    apr_table_t *env;       /* WSGIProcessEnv: set in the process; or NULL */
 } pw_python_conf_t;
 
 /* The whole resolved configuration. */

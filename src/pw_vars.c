@@ -11,7 +11,8 @@
 enum { STEADY, AGAIN, FRESH };
 
 /* The bits of the STEADY ones in pw_filling_t.seen. */
-#define STEADY_BIT(name, kind) | (apr_uint64_t)(kind == STEADY) << PW_VAR_##name
+#define STEADY_BIT(name, kind)                                                 \
+    | (apr_uint64_t)((kind) == STEADY) << PW_VAR_##name
 static const apr_uint64_t steady_bits = 0 PW_VARS(STEADY_BIT);
 
 static const char *const names[] = {

@@ -175,14 +175,15 @@ static pw_walk_e try_end(walker_t *w, pw_walk_to_e to)
 pw_walk_e pw_walk(const char *path, pw_walk_to_e to, pw_walk_t *walk)
 {
     walker_t w = {.walk = walk};
+    size_t len = strlen(path);
     char name[PW_WALK_PATH];
     int more;
 
     memset(walk, 0, sizeof(*walk));
-    if (strlen(path) >= sizeof(w.rest)) {
+    if (len >= sizeof(w.rest)) {
         return end_walk(&w, PW_WALK_FAILED, ENAMETOOLONG);
     }
-    strcpy(w.rest, path);
+    memcpy(w.rest, path, len + 1);
     for (more = next_name(&w, name, sizeof(name)); more > 0;
          more = next_name(&w, name, sizeof(name))) {
         if (step(&w, name) != PW_WALK_OK) {

@@ -224,7 +224,8 @@ def links_lead_somewhere(source, docs):
 
 CHECKS = (every_code_is_described, every_code_is_one_event, entries_are_whole,
           severities_are_right, texts_are_right, every_directive_has_a_page,
-          every_directive_of_mod_wsgi_is_answered, pages_are_whole, states_are_right, counters_are_described,
+          every_directive_of_mod_wsgi_is_answered, pages_are_whole,
+          states_are_right, counters_are_described,
           links_lead_somewhere)
 
 

@@ -238,6 +238,64 @@ sub lines {
     return grep { $_ =~ $pattern } PWTest::log_since(0, $self->{log});
 }
 
+# ---- what some tests need beside a server ----
+
+# LoadModule lines for those modules of httpd that are there and not loaded yet.
+sub load {
+    my (@names) = @_;
+    chomp(my $from = qx($ENV{PW_T_APXS} -q LIBEXECDIR));
+    my $loaded = PWTest::read_text("$ENV{PW_T_DIR}/conf/modules.conf");
+    return join '', map { "LoadModule ${_}_module $from/mod_$_.so\n" }
+        grep { -f "$from/mod_$_.so" && $loaded !~ /\b${_}_module\b/ } @names;
+}
+
+# Are all of these there?
+sub has {
+    my (@names) = @_;
+    chomp(my $from = qx($ENV{PW_T_APXS} -q LIBEXECDIR));
+    return !grep { !-f "$from/mod_$_.so" } @names;
+}
+
+# Builds t/modules/mod_NAME.c; returns the path of the shared object.
+sub build_module {
+    my ($self, $name) = @_;
+    my %q = map { my $v = qx($ENV{PW_T_APXS} -q $_); chomp $v; ($_ => $v) }
+        qw(CFLAGS EXTRA_CPPFLAGS INCLUDEDIR APR_INCLUDEDIR);
+    my $so = "$self->{dir}/mod_$name.so";
+    my $cc = $ENV{CC} || 'gcc';
+    system("$cc -O1 -fPIC -shared -o $so $q{CFLAGS} $q{EXTRA_CPPFLAGS}"
+        . " -I$q{INCLUDEDIR} -I$q{APR_INCLUDEDIR}"
+        . " $ENV{PW_T_DIR}/modules/mod_$name.c") == 0
+        or die "cannot build mod_$name.c";
+    return $so;
+}
+
+# A certificate and a port for TLS, or nothing where that cannot be had.
+sub certificate {
+    my ($self) = @_;
+    return if !has('ssl') || system('which openssl >/dev/null 2>&1') != 0;
+    my $file = "$self->{dir}/tls.pem";
+    system("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=tls.test"
+        . " -addext subjectAltName=DNS:tls.test -keyout $file.key -out $file.crt"
+        . " >/dev/null 2>&1 && cat $file.crt $file.key > $file") == 0
+        or die 'openssl makes no certificate';
+    return { file => $file, ca => "$file.crt", port => free_port(),
+        load => load('socache_shmcb', 'ssl') };
+}
+
+# What curl prints of a URL whose host is this machine.
+sub curl {
+    my ($self, $url, @options) = @_;
+    my ($host, $port) = $url =~ m{^\w+://([^:/]+):(\d+)} or die "no host: $url";
+    my @ca = -f "$self->{dir}/tls.pem.crt" ? ('--cacert', "$self->{dir}/tls.pem.crt") : ();
+    open my $fh, '-|', 'curl', '-sS', '--max-time', 60, '--resolve',
+        "$host:$port:127.0.0.1", @ca, @options, $url or die "curl: $!";
+    local $/ = undef;
+    my $text = <$fh> // '';
+    close $fh;
+    return $text;
+}
+
 # A test that dies must leave no server behind.
 END {
     my $status = $?;
