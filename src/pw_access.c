@@ -169,7 +169,17 @@ static void add_interp(apr_array_header_t *trials, const pw_map_t *map,
     }
 }
 
-/* Directories of scripts. A path with $1 is known by requests only. */
+/* Not a path with $1, which requests complete, nor one that goes on behind a
+ * script. */
+static int is_directory_of_scripts(const pw_mount_t *m, apr_pool_t *ptemp)
+{
+    apr_finfo_t info;
+
+    return m->found && !ap_strchr_c(m->script, '$')
+           && !APR_STATUS_IS_ENOTDIR(
+               apr_stat(&info, m->script, APR_FINFO_TYPE, ptemp));
+}
+
 static void add_finders(apr_array_header_t *trials, const server_rec *s)
 {
     const apr_array_header_t *mounts = pw_config_server(s)->mounts;
@@ -177,7 +187,7 @@ static void add_finders(apr_array_header_t *trials, const server_rec *s)
     for (int i = 0; i < mounts->nelts; i++) {
         const pw_mount_t *m = APR_ARRAY_IDX(mounts, i, pw_mount_t *);
 
-        if (m->found && m->server == s && !ap_strchr_c(m->script, '$')) {
+        if (m->server == s && is_directory_of_scripts(m, trials->pool)) {
             pw_log_t *log = apr_palloc(trials->pool, sizeof(*log));
 
             *log = pw_exchange_httpd_server_log(s);

@@ -143,6 +143,15 @@ static const char *add_mount(cmd_parms *cmd, pw_mount_t *mount,
     return NULL;
 }
 
+/* Does the path go on behind a file ("/srv/app.wsgi/more")? httpd's walk then
+ * takes the rest off, as PATH_INFO. */
+static int goes_on(apr_pool_t *ptemp, const char *path)
+{
+    apr_finfo_t info;
+
+    return APR_STATUS_IS_ENOTDIR(apr_stat(&info, path, APR_FINFO_TYPE, ptemp));
+}
+
 /* The file or directory of a line, in mount->script; or an error. A directory
  * is one that ends in a slash, or is there: mod_wsgi needs no slash. */
 static const char *set_target(cmd_parms *cmd, pw_mount_t *mount,
@@ -156,7 +165,8 @@ static const char *set_target(cmd_parms *cmd, pw_mount_t *mount,
                             cmd->cmd->name, file);
     }
     mount->script = path;
-    mount->found = file[len - 1] == '/' || ap_is_directory(cmd->pool, path);
+    mount->found = file[len - 1] == '/' || ap_is_directory(cmd->pool, path)
+                   || goes_on(cmd->temp_pool, path);
     return NULL;
 }
 
