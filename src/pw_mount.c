@@ -12,6 +12,7 @@
 #include <http_request.h>
 
 #include "pw_module.h"
+#include "pw_prefix.h"
 
 pw_mounted_t *pw_mount_of(const request_rec *r)
 {
@@ -20,39 +21,14 @@ pw_mounted_t *pw_mount_of(const request_rec *r)
 
 /* ---- URL to mount ------------------------------------------------------ */
 
-/* How much of the URI the prefix covers, 0 where it does not: whole segments,
- * and any run of slashes counts as one. */
-static size_t match_prefix(const char *uri, const char *prefix)
-{
-    const char *u = uri, *p = prefix;
-
-    while (*p) {
-        if (*p == '/') {
-            if (*u != '/') {
-                return 0;
-            }
-            p += strspn(p, "/");
-            u += strspn(u, "/");
-        }
-        else if (*u++ != *p++) {
-            return 0;
-        }
-    }
-    if (p[-1] != '/' && *u && *u != '/') {
-        return 0;
-    }
-    return (size_t)(u - uri);
-}
-
 /* The URI's own spelling of the prefix is SCRIPT_NAME, so that SCRIPT_NAME and
  * PATH_INFO together are the path that was asked for. */
 static void split_uri(request_rec *r, pw_mounted_t *m, size_t covered)
 {
-    while (covered > 0 && r->uri[covered - 1] == '/') {
-        covered--;
-    }
-    m->script_name = apr_pstrmemdup(r->pool, r->uri, covered);
-    m->path_info = r->uri + covered;
+    size_t name = pw_prefix_name(r->uri, covered);
+
+    m->script_name = apr_pstrmemdup(r->pool, r->uri, name);
+    m->path_info = r->uri + name;
 }
 
 /* How much of the URI the mount covers, 0 where it does not. A pattern covers
@@ -61,7 +37,7 @@ static size_t match_mount(const request_rec *r, const pw_mount_t *mount,
                           ap_regmatch_t *caught)
 {
     if (!mount->pattern) {
-        return match_prefix(r->uri, mount->prefix);
+        return pw_prefix_match(r->uri, mount->prefix);
     }
     if (ap_regexec(mount->pattern, r->uri, AP_MAX_REG_MATCH, caught, 0) != 0) {
         return 0;
