@@ -21,6 +21,7 @@ typedef struct stream_t {
     char *part;     /* PyMem, LINE_MAX_BYTES; NULL until needed */
     size_t held;    /* bytes in part */
     int out;        /* 1: stdout */
+    PyObject *of;   /* owned: the stream whose `buffer` this is, or NULL */
 } stream_t;
 
 /* ---- lines ------------------------------------------------------------- */
@@ -193,8 +194,25 @@ static int write_text(stream_t *s, PyObject *text)
     return feed_lines(s, utf8, (size_t)len);
 }
 
+/* What is written to `buffer` are bytes of the same lines. */
+static PyObject *write_bytes(stream_t *s, PyObject *data)
+{
+    Py_buffer view;
+    int rc;
+
+    if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0) {
+        return NULL;
+    }
+    rc = feed_lines((stream_t *)s->of, view.buf, (size_t)view.len);
+    PyBuffer_Release(&view);
+    return rc < 0 ? NULL : PyLong_FromSsize_t(view.len);
+}
+
 static PyObject *stream_write(PyObject *self, PyObject *text)
 {
+    if (((stream_t *)self)->of) {
+        return write_bytes((stream_t *)self, text);
+    }
     if (write_text((stream_t *)self, text) < 0) {
         return NULL;
     }
@@ -205,17 +223,18 @@ static PyObject *stream_writelines(PyObject *self, PyObject *lines)
 {
     PyObject *iterator = PyObject_GetIter(lines); /* new */
     PyObject *line;                               /* new */
-    int rc = 0;
 
     if (!iterator) {
         return NULL;
     }
     for (line = PyIter_Next(iterator); line; line = PyIter_Next(iterator)) {
-        rc = write_text((stream_t *)self, line);
+        PyObject *written = stream_write(self, line); /* new */
+
         Py_DECREF(line);
-        if (rc < 0) {
+        if (!written) {
             break;
         }
+        Py_DECREF(written);
     }
     Py_DECREF(iterator);
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
@@ -223,8 +242,10 @@ static PyObject *stream_writelines(PyObject *self, PyObject *lines)
 
 static PyObject *stream_flush(PyObject *self, PyObject *unused)
 {
+    stream_t *s = (stream_t *)self;
+
     (void)unused;
-    flush_part((stream_t *)self);
+    flush_part(s->of ? (stream_t *)s->of : s);
     Py_RETURN_NONE;
 }
 
@@ -297,7 +318,27 @@ static PyObject *get_line_buffering(PyObject *self, void *unused)
     return stream_true(self, NULL);
 }
 
+static PyObject *make(PyTypeObject *type, PyObject *name);
+
+/* For programs that write bytes: sys.stdout.buffer. */
+static PyObject *get_buffer(PyObject *self, void *unused)
+{
+    stream_t *s = (stream_t *)self, *buffer;
+
+    (void)unused;
+    if (s->of) {
+        PyErr_SetString(PyExc_AttributeError, "a buffer has no buffer");
+        return NULL;
+    }
+    buffer = (stream_t *)make(Py_TYPE(self), s->name);
+    if (buffer) {
+        buffer->of = Py_NewRef(self);
+    }
+    return (PyObject *)buffer;
+}
+
 static PyGetSetDef getters[] = {
+    {"buffer", get_buffer, NULL, NULL, NULL},
     {"name", get_name, NULL, NULL, NULL},
     {"mode", get_text, NULL, NULL, "w"},
     {"encoding", get_text, NULL, NULL, "utf-8"},
@@ -342,6 +383,7 @@ static void stream_dealloc(PyObject *self)
     flush_part(s);
     PyMem_Free(s->part);
     Py_XDECREF(s->name);
+    Py_XDECREF(s->of);
     type->tp_free(self);
     Py_DECREF(type);
 }

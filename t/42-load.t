@@ -21,6 +21,7 @@ WSGIScriptAlias /nothing @DIR@/apps/nothing.py
 WSGIScriptAlias /slow @DIR@/apps/slow.py
 WSGIScriptAlias /late @DIR@/apps/late.py
 WSGIScriptAlias /refused @DIR@/apps/refused.py
+WSGIScriptAlias /refusedlate @DIR@/apps/refusedlate.py
 WSGIScriptAlias /shared/good @DIR@/apps/good.py application-group=shared
 WSGIScriptAlias /shared/broken @DIR@/apps/broken.py application-group=shared
 WSGIApplication /module no.such.module:app
@@ -58,7 +59,19 @@ for name in ("readline", "_curses", "_tkinter", "_dbm", "_gdbm", "faulthandler")
             raise
 END
 
-announce(qr/PW00\d\d.*(?:missing|closed)\.py/, qr/PW020[1-3]/,
+# And one that asks for it in a request only, and goes on without it.
+$server->app('refusedlate.py', <<"END");
+def application(environ, start_response):
+    for name in ("readline", "_curses", "_tkinter", "_dbm", "_gdbm", "faulthandler"):
+        try:
+            __import__(name)
+        except ImportError:
+            pass
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"ok"]
+END
+
+announce(qr/PW0502 .*extension module/, qr/PW00\d\d.*(?:missing|closed)\.py/, qr/PW020[1-3]/,
     qr/PW020[56] .*(?:closed|syntax|module)/, qr/PW030\d/);
 ok($server->start, 'it starts, whatever its applications do');
 is($server->get('/good')->{status}, 200, 'the good one answers');
@@ -141,6 +154,14 @@ subtest 'not longer than WSGIStartupTimeout' => sub {
     is($server->get('/good')->{status}, 200, 'others answer');
     write_text("$var/late.go", '');
     ok(wait_for { $server->get('/toolate')->{status} == 200 }, 'later it serves');
+};
+
+subtest 'an extension that a request asks for' => sub {
+    is($server->get('/refusedlate')->{body}, 'ok', 'the application goes on') for 1 .. 3;
+    my @said = $server->lines(qr/PW0502 .*extension module \w+ does not load.*Mend/);
+    plan skip_all => 'all of them load in this Python' if !@said;
+    my %names = map { /module (\w+) does/ ? ($1 => 1) : () } @said;
+    is(scalar @said, scalar keys %names, 'each is said once');
 };
 
 subtest 'an extension that refuses is named' => sub {
@@ -243,7 +264,7 @@ my @causes = (
     { path => '/relative', says => qr{settings\.toml is not there: it is relative, and httpd stands in /} },
     { path => '/control', says => qr{no module named 'a\\n\\x1b\[31mb'}, details => 1 },
 );
-push @causes, { path => '/gone', says => qr{no module named 'distutils(?:\.core)?'.*Python has it no more since 3\.12}, details => 1 }
+push @causes, { path => '/gone', says => qr{no module named '(?:distutils|distutils\.core|imp)'.*Python has it no more since 3\.12}, details => 1 }
     if python_at_least(12);
 cases(sub {
     my ($case) = @_;

@@ -9,6 +9,8 @@ import os
 import sys
 
 _refused = []
+_refused_late = []  # by requests; each is said once
+_load = {"going": True}
 
 _REFUSALS = (
     "does not support loading in subinterpreters",
@@ -153,16 +155,37 @@ def _watch_extensions():
             return create(spec) if file is None else create(spec, file)
         except ImportError as error:
             if any(words in str(error) for words in _REFUSALS):
-                _refused.append(spec.name)
+                _note_refusal(spec.name)
             raise
 
     _imp.create_dynamic = create_dynamic
 
 
+def _note_refusal(name):
+    """For the records of the load that is going on; a line of its own where a
+    request asks for the module."""
+    if _load["going"]:
+        _refused.append(name)
+    elif name not in _refused_late:
+        _refused_late.append(name)
+        print(
+            "the extension module %s does not load in an interpreter of this kind. Mend: run "
+            "the application in the main interpreter, application-group=%%{GLOBAL}" % name,
+            file=(_notices or [sys.stderr])[0],
+        )
+
+
+def loading():
+    """A load begins."""
+    _refused.clear()
+    _load["going"] = True
+
+
 def refused():
-    """The extensions that refused since the last call."""
+    """The extensions that refused since the load began, which is over."""
     names = list(dict.fromkeys(_refused))
     _refused.clear()
+    _load["going"] = False
     return names
 
 

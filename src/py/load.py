@@ -60,6 +60,7 @@ def _load_module(name):
 def load(script, module, name):
     """Returns the callable, or the module where there is no name. SystemExit and
     its kind pass through: the caller logs them like any other exception."""
+    loading()  # noqa: F821  of boot.py
     target = _load_script(script) if script else _load_module(module)
     if name is None:
         return target

@@ -413,6 +413,7 @@ static void test_errors(const pw_app_spec_t *app)
         "<3> PW0501 one: last of wsgi.errors\n",
         "<4> PW0502 one: to stdout caf\xc3\xa9 \\udcff\n",
         "<3> PW0501 one: to stderr\n",
+        "<4> PW0502 one: text, bytes, more bytes\n",
         "<3> PW0501 one: last of stderr\n",
         "<4> PW0502 one: xxxx",
         "<4> PW0502 one: \xc3\xa9\xc3\xa9",

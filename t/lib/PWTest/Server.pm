@@ -240,6 +240,15 @@ sub lines {
 
 # ---- what some tests need beside a server ----
 
+# The first configuration of a page of docs/, with other words in place of some.
+sub page_conf {
+    my ($page, %words) = @_;
+    my ($conf) = PWTest::read_text("$ENV{PW_T_SRC}/docs/$page") =~ /```apache\n(.*?)```/s
+        or die "docs/$page has no configuration";
+    $conf =~ s/\Q$_\E/$words{$_}/g for sort { length $b <=> length $a } keys %words;
+    return $conf =~ s/\*:80>/*:\@PORT\@>/gr;
+}
+
 # LoadModule lines for those modules of httpd that are there and not loaded yet.
 sub load {
     my (@names) = @_;

@@ -330,12 +330,17 @@ def errors(environ, start_response):
     stream.write("last of wsgi.errors")
     print("to stdout", "caf\xe9 \udcff")
     print("to stderr", file=sys.stderr)
+    sys.stdout.write("text, ")
+    sys.stdout.buffer.write(b"bytes,")
+    sys.stdout.buffer.writelines([b" more", memoryview(b" bytes\n")])
+    sys.stdout.buffer.flush()
     sys.stderr.write("last of stderr")
     sys.stdout.write("x" * 3999 + "\xe9" * 300)
     wrong = []
     if stream.isatty() or stream.closed or stream.encoding != "utf-8":
         wrong.append(b"attributes")
-    for call in (lambda: stream.write(b"bytes"), lambda: sys.stdout.fileno()):
+    for call in (lambda: stream.write(b"bytes"), lambda: sys.stdout.fileno(),
+                 lambda: sys.stdout.buffer.write("str")):
         try:
             call()
             wrong.append(b"no exception")
