@@ -67,6 +67,13 @@ pool = ThreadPoolExecutor(2)
 for _ in range(4):
     pool.submit(time.sleep, 60)
 END
+    { name => 'the thread of docs/threads.md', joined => 1,
+      code => "refresh = None\n" . example() . <<'END' },
+@atexit.register
+def joined():
+    said("joined" if not worker.is_alive() else "runs")
+atexit.register(stop)
+END
     { name => 'an atexit handler that raises', log => qr/on purpose/,
       code => <<'END' },
 import atexit
@@ -91,6 +98,13 @@ def hang(environ, start_response):
     time.sleep(3600)
 END
 );
+
+# The example of the documentation.
+sub example {
+    my ($code) = read_text("$ENV{PW_T_SRC}/docs/threads.md")
+        =~ /^```python\n(.*?)^```$/ms or die 'no example';
+    return $code;
+}
 
 my $isolation = PWTest::info()->{isolation};
 my $round = 0;
@@ -147,6 +161,7 @@ END
         ran("$var/bad.atexit", 'and of the one that left something')
             if $case->{name} !~ /handler that hangs/;
     }
+    ran("$var/joined", 'its thread ended when told') if $case->{joined};
     ok(scalar $s->lines($case->{log}), 'its failure is logged') if $case->{log};
     is(scalar $s->lines(qr/AH0005[12]|Fatal Python|Segmentation/), 0,
         'no crash');

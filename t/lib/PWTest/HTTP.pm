@@ -19,6 +19,7 @@ sub new {
         PeerAddr => '127.0.0.1',
         PeerPort => $o{port},
         Timeout  => 10,
+        $o{from} ? (LocalAddr => $o{from}) : (),
     ) or return;
     $sock->autoflush(1);
     binmode $sock;
