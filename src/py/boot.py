@@ -8,6 +8,7 @@ the streams, signals. Called once, before any application is loaded.
 import os
 import sys
 
+_python = sys.executable  # of this Python, not of a virtual environment
 _refused = []
 _refused_late = []  # by requests; each is said once
 _load = {"going": True}
@@ -143,7 +144,50 @@ def _set_up_streams():
     sys.stderr = sys.__stderr__ = polywsgi._Stream("stderr")
 
 
-def _watch_extensions():
+_TRIAL_LIMIT = 20  # seconds
+# Run by python3: does the extension load in an interpreter with its own GIL?
+_TRIAL = """
+import json, os, sys
+import _datetime, _interpreters
+name, path, sys_path = json.loads(sys.argv[1])
+source = '''
+import _imp, sys
+from importlib.machinery import ExtensionFileLoader, ModuleSpec
+sys.path[:] = %r
+_imp.create_dynamic(ModuleSpec(%r, ExtensionFileLoader(%r, %r), origin=%r))
+''' % (sys_path, name, name, path, path)
+config = _interpreters.new_config("isolated", allow_threads=True, allow_daemon_threads=True)
+failed = _interpreters.exec(_interpreters.create(config), source)
+os._exit(3 if failed and "interpreter" in failed.msg else 0)
+"""
+
+
+def _crashes(spec):
+    """Before 3.14.4 an extension that refuses may leave the heap damaged (cpython
+    144601), which ends the process sooner or later. There one that is not Python's
+    own is tried in a process of its own first."""
+    if sys.version_info >= (3, 14, 4) or "lib-dynload" in str(spec.origin):
+        return False
+    import json
+    from signal import SIGKILL
+    from time import monotonic, sleep
+
+    job = json.dumps([spec.name, spec.origin, sys.path])
+    null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
+    pid = os.posix_spawn(_python, [_python, "-I", "-S", "-c", _TRIAL, job], os.environ,
+                         file_actions=null)
+    end = monotonic() + _TRIAL_LIMIT
+    done, status = os.waitpid(pid, os.WNOHANG)
+    while not done and monotonic() < end:
+        sleep(0.005)
+        done, status = os.waitpid(pid, os.WNOHANG)
+    if not done:
+        os.kill(pid, SIGKILL)
+        os.waitpid(pid, 0)
+    return not done or status != 0
+
+
+def _watch_extensions(isolation):
     """A refused extension is often hidden by its package: note it where it
     happens."""
     import _imp
@@ -152,6 +196,10 @@ def _watch_extensions():
 
     def create_dynamic(spec, file=None):
         try:
+            if isolation == "own-gil" and _crashes(spec):
+                raise ImportError(
+                    "module %s does not support loading in subinterpreters" % spec.name,
+                    name=spec.name, path=spec.origin)
             return create(spec) if file is None else create(spec, file)
         except ImportError as error:
             if any(words in str(error) for words in _REFUSALS):
@@ -266,7 +314,7 @@ def settle(home, path, env, isolation, options):
         sys.setswitchinterval(options["switch_interval"])
     if isolation != "main":
         _mend_current_frames()
-        _watch_extensions()
+        _watch_extensions(isolation)
     _set_up_site(home)
     if path:
         _add_path(path)
