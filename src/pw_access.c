@@ -11,7 +11,6 @@
 #include <grp.h>
 #include <http_core.h>
 #include <poll.h>
-#include <pwd.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -77,19 +76,21 @@ const char *pw_access_group(apr_pool_t *pool)
 }
 
 /* In the forked process: what mod_unixd does in a child. errno, or 0. */
-static int become_run_user(void)
+static int become_run_user(apr_pool_t *pool)
 {
     const unixd_config_rec *conf = &ap_unixd_config;
-    const struct passwd *entry;
     gid_t gid = conf->group_id;
+    char *name;
     int rc;
 
     if (geteuid() != 0) {
         return 0;
     }
-    entry = getpwuid(conf->user_id);
+    if (apr_uid_name_get(&name, conf->user_id, pool) != APR_SUCCESS) {
+        name = NULL;
+    }
     rc = setgid(gid) != 0
-         || (entry ? initgroups(entry->pw_name, gid) : setgroups(1, &gid)) != 0
+         || (name ? initgroups(name, gid) : setgroups(1, &gid)) != 0
          || (conf->chroot_dir
              && (chdir(conf->chroot_dir) != 0 || chroot(".") != 0
                  || chdir("/") != 0))
@@ -204,7 +205,7 @@ static void try_all(const apr_array_header_t *trials, int fd)
     int failed = -2; /* the last that did */
 
     memset(&report, 0, sizeof(report));
-    report.walk.error = become_run_user();
+    report.walk.error = become_run_user(trials->pool);
     if (report.walk.error) {
         write_report(fd, &report, NOT_THAT_USER);
         _exit(1);
@@ -395,6 +396,13 @@ static void warn_unreadable(const trial_t *t, const pw_walk_t *walk,
            mend_of(walk, S_ISDIR(walk->mode) ? "rx" : "r", ptemp));
 }
 
+static const char *words_of(int error, apr_pool_t *ptemp)
+{
+    char words[120];
+
+    return apr_pstrdup(ptemp, apr_strerror(error, words, sizeof(words)));
+}
+
 static void warn(const trial_t *t, const pw_walk_t *walk, apr_pool_t *ptemp)
 {
     switch (walk->outcome) {
@@ -418,7 +426,7 @@ static void warn(const trial_t *t, const pw_walk_t *walk, apr_pool_t *ptemp)
     case PW_WALK_FAILED:
         pw_log(t->log, PW_LOG_WARN,
                "PW0044 %s: %s: %s; what needs it will fail too", t->label,
-               t->path, strerror(walk->error));
+               t->path, words_of(walk->error, ptemp));
         break;
     }
 }
@@ -428,7 +436,7 @@ static int warn_untried(const pw_log_t *log, int error, apr_pool_t *ptemp)
     pw_log(log, PW_LOG_WARN,
            "PW0045 whether user %s may read the applications' files could not "
            "be tried: %s; they are used as they are",
-           pw_access_user(ptemp), strerror(error));
+           pw_access_user(ptemp), words_of(error, ptemp));
     return 1;
 }
 

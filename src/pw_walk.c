@@ -81,7 +81,7 @@ static pw_walk_e refuse_step(walker_t *w, const char *next, int error)
 {
     if (error == EACCES) {
         if (!*w->walk->at) {
-            strcpy(w->walk->at, "/");
+            memcpy(w->walk->at, "/", 2);
         }
         return end_walk(w, PW_WALK_CLOSED, error);
     }
@@ -159,7 +159,7 @@ static pw_walk_e try_file(walker_t *w)
 static pw_walk_e try_end(walker_t *w, pw_walk_to_e to)
 {
     if (!*w->walk->at) {
-        strcpy(w->walk->at, "/");
+        memcpy(w->walk->at, "/", 2);
     }
     if (lstat(w->walk->at, &w->st) != 0) {
         return end_walk(w, PW_WALK_FAILED, errno);
@@ -182,7 +182,7 @@ pw_walk_e pw_walk(const char *path, pw_walk_to_e to, pw_walk_t *walk)
     if (strlen(path) >= sizeof(w.rest)) {
         return end_walk(&w, PW_WALK_FAILED, ENAMETOOLONG);
     }
-    strcpy(w.rest, path);
+    memcpy(w.rest, path, strlen(path) + 1);
     for (more = next_name(&w, name, sizeof(name)); more > 0;
          more = next_name(&w, name, sizeof(name))) {
         if (step(&w, name) != PW_WALK_OK) {
