@@ -230,6 +230,23 @@ if (threaded()) {
 }
 announce(qr/PW00\d\d .*prefork/);
 
+# A line that says the default changes nothing. What the dump does not have has
+# its test elsewhere; here it is accepted.
+subtest 'documented defaults' => sub {
+    my %defaults = map { read_text($_) =~ /^\| Default \| `(WSGI\w+ \S+)` \|/m
+        ? ($_ => $1) : () } glob "$ENV{PW_T_SRC}/docs/directives/*.md";
+    cmp_ok(scalar keys %defaults, '>=', 18, 'pages with a default');
+    my $dump = sub {
+        $server->{conf} = "$_[0]\nWSGIScriptAlias /d/ \@APPS\@/\nWSGIScriptAlias / $info";
+        my ($status, $said) = $server->run('-t', '-D', 'DUMP_POLYWSGI');
+        is($status, 0, "accepted: $_[0]") or diag($said);
+        $said =~ s/"line": \d+/"line": N/g;
+        return $said =~ /^(\{.*\})/ms ? $1 : $said;
+    };
+    my $without = $dump->('');
+    is($dump->($_), $without, "$_ is the default") for sort values %defaults;
+};
+
 subtest 'mod_wsgi beside it' => sub {
     chomp(my $dir = qx(apxs -q LIBEXECDIR 2>/dev/null));
     plan skip_all => 'mod_wsgi is not installed' if !-f "$dir/mod_wsgi.so";

@@ -238,7 +238,7 @@ my %script = (
     red => 'import no_such_package', old => 'import ancient',
     closed => 'import secret', compiled => 'import speedy',
     inner => 'import broken_inside', shadow => 'import plain.sub',
-    gone => 'import distutils.core' . "\n" . 'import imp',
+    gone => 'import asyncore',
     from => "try:\n    import no_such_package\nexcept ImportError as e:\n"
         . "    raise RuntimeError('not configured') from e",
     other => "try:\n    import no_such_package\nexcept ImportError:\n"
@@ -264,7 +264,7 @@ my @causes = (
     { path => '/relative', says => qr{settings\.toml is not there: it is relative, and httpd stands in /} },
     { path => '/control', says => qr{no module named 'a\\n\\x1b\[31mb'}, details => 1 },
 );
-push @causes, { path => '/gone', says => qr{no module named '(?:distutils|distutils\.core|imp)'.*Python has it no more since 3\.12}, details => 1 }
+push @causes, { path => '/gone', says => qr{no module named 'asyncore': Python has it no more since 3\.12}, details => 1 }
     if python_at_least(12);
 cases(sub {
     my ($case) = @_;
