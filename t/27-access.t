@@ -201,4 +201,18 @@ subtest 'WSGIStrict stands in the main server' => sub {
     like($said, qr/WSGIStrict/, 'it says so');
 };
 
+subtest 'where the user cannot be tried, it says so' => sub {
+    plan skip_all => 'only root becomes another user' if !$root;
+    # Root without the capability that setuid takes.
+    my @less = qw(setpriv --bounding-set=-setuid --inh-caps=-setuid);
+    plan skip_all => 'no setpriv here' if system("@less true 2> /dev/null") != 0;
+    $server->{conf} = 'WSGIScriptAlias /a @DIR@/none/wsgi.py';
+    $server->write_conf;
+    my $said = qx{@less $ENV{PW_T_HTTPD} -f $dir/httpd.conf -t 2>&1};
+    is($? >> 8, 0, 'a warning');
+    like($said, qr/PW0045 whether user \Q$user\E may read .*: Operation not permitted/,
+        'with the cause');
+    unlike($said, qr/PW0008/, 'and no guess');
+};
+
 finish();
