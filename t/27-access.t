@@ -95,6 +95,9 @@ my @table = (
       conf => "<WSGIInterpreter b>\nWSGIPythonHome \@DIR\@/none\n</WSGIInterpreter>\n"
         . 'WSGIScriptAlias /a @DIR@/apps/good.py interpreter=b',
       says => [qr{PW0009 b: WSGIPythonHome \Q$dir\E/none is not there}] },
+    { name => 'a missing prefix', conf => "WSGIPythonHome \@DIR\@/none\n"
+        . 'WSGIScriptAlias /a @DIR@/apps/good.py',
+      says => [qr{PW0017 WSGIPythonHome \Q$dir\E/none is not there}] },
     { name => 'an environment without packages of this Python',
       conf => "<WSGIInterpreter b>\nWSGIPythonHome \@DIR\@/empty-venv\n</WSGIInterpreter>\n"
         . 'WSGIScriptAlias /a @DIR@/apps/good.py interpreter=b',
