@@ -2,8 +2,8 @@
 """Compares two verbose logs of httpd's test framework, test by test:
 httpd_framework.py WITHOUT.log WITH.log
 
-A file counts as skipped where it made no test. What differs is printed, and
-makes the exit status 1; so does a log without results.
+What differs is printed, and makes the exit status 1; so does a log without
+results. "not ok" counts the tests that a file itself expects to fail, too.
 """
 
 import re
