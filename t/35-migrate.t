@@ -40,10 +40,9 @@ sub placed {
         [ qr{/var/log/httpd-shop/error\.log}, "$dir/error_log" ],
         [ qr{/srv/shop/venv}, "$ENV{PW_T_VENVS}/red" ],
         [ qr{/srv/shop\b}, "$dir/srv" ], [ qr{127\.0\.0\.1:8081}, "127.0.0.1:$back->{port}" ],
-        [ qr{\bmpm_event\b}, "mpm_$ENV{PW_T_MPM}" ],
+        [ qr{mpm_event}, "mpm_$ENV{PW_T_MPM}" ],
         [ qr{^User .*\nGroup .*$}m, $> ? '' : "User $ENV{PW_T_USER}\nGroup $ENV{PW_T_GROUP}" ]);
     $text =~ s/$_->[0]/$_->[1]/g for @place;
-    $text =~ s/mod_mpm_event/mod_mpm_$ENV{PW_T_MPM}/g;
     my $home = $ENV{PW_T_PYTHON_HOME};
     return ($home ? "WSGIPythonHome $home\n" : '') . $text;
 }
