@@ -97,6 +97,53 @@ subtest 'generated configurations' => sub {
     }
 };
 
+# The virtual hosts of a configuration, in its order: what names reach each, and
+# its mounts with the interpreter's name that the model wants.
+sub sites_of {
+    my ($conf, @want) = @_;
+    my @sites;
+    for my $block ($conf =~ m{<VirtualHost.*?>(.*?)</VirtualHost>}gs) {
+        my %names = map { lc() => 1 } $block =~ /^Server(?:Name|Alias) ([^:\s]+)/gm;
+        my @mounts = map { [ $_, (shift @want)->[3] ] } $block =~ /^WSGIScriptAlias (\S+)/gm;
+        push @sites, { names => \%names, mounts => \@mounts };
+    }
+    return @sites;
+}
+
+# The interpreter that answers: of the first site of that name, the first mount
+# that fits; undef where there is none.
+sub answering {
+    my ($host, $path, @sites) = @_;
+    my ($site) = grep { $_->{names}{ lc $host } } @sites or return;
+    my ($mount) = grep { $path =~ m{^\Q@{[ $_->[0] =~ s{/$}{}r ]}\E/} } @{ $site->{mounts} };
+    return $mount ? $mount->[1] : undef;
+}
+
+subtest 'some of them started' => sub {
+    for my $round (1 .. 3) {
+        my $s = PWTest::Server->new(name => "started$round", conf => '');
+        my ($conf, $want) = generate($s->{port});
+        $s->{conf} = $conf;
+        $s->app($_, $app) for qw(x.py y.py);
+        ok($s->start, "round $round: started") or diag($conf);
+        my @sites = sites_of($conf, @$want);
+        my %of;
+        for my $host (map { keys %{ $_->{names} } } @sites) {
+            for my $path (qw(/z /a/z /a/b/z /ab/z)) {
+                my $name = answering($host, $path, @sites);
+                my $a = $s->get($path, host => $host);
+                is($a->{status}, defined $name ? 200 : 404, "$host$path: status") or diag($conf);
+                next if $a->{status} != 200;
+                my ($have, $token) = split /\n/, $a->{body};
+                is($have, $name, "$host$path: in the interpreter of the model") or diag($conf);
+                $of{$token}{$have} = 1;
+            }
+        }
+        is(scalar(grep { keys %$_ > 1 } values %of), 0, 'no state is in two interpreters');
+        $s->stop;
+    }
+} if threaded();
+
 subtest 'requests that want to be elsewhere' => sub {
     my $s = PWTest::Server->new(name => 'elsewhere', conf => <<'END_CONF');
 <VirtualHost *:@PORT@>
