@@ -29,6 +29,9 @@ sub run_command {
     return ($? >> 8, $said, read_text("$dir/stderr"));
 }
 
+# A Python that was copied looks for its library where it came from.
+$ENV{LD_LIBRARY_PATH} = "$ENV{PW_T_PYTHON_HOME}/lib" if $ENV{PW_T_PYTHON_HOME};
+
 # One application that says `source`, mounted at /it.
 sub check {
     my ($source, $conf, @args) = @_;

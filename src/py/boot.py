@@ -162,6 +162,19 @@ os._exit(3 if failed and "interpreter" in failed.msg else 0)
 """
 
 
+def _spawn_trial(job):
+    """The id of a process of this Python, which may have been copied to where
+    WSGIPythonHome says: then its program and its library are there."""
+    inside = os.path.join(sys.base_prefix, "bin", "python%d.%d" % sys.version_info[:2])
+    python = inside if os.access(inside, os.X_OK) else _python
+    libraries = [os.environ.get("LD_LIBRARY_PATH"), os.path.join(sys.base_prefix, "lib")]
+    null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
+    return os.posix_spawn(
+        python, [python, "-I", "-S", "-c", _TRIAL, job],
+        dict(os.environ, LD_LIBRARY_PATH=os.pathsep.join(filter(None, libraries))),
+        file_actions=null)
+
+
 def _crashes(spec):
     """Before 3.14.4 an extension that refuses may leave the heap damaged (cpython
     144601), which ends the process sooner or later. There one that is not Python's
@@ -172,10 +185,10 @@ def _crashes(spec):
     from signal import SIGKILL
     from time import monotonic, sleep
 
-    job = json.dumps([spec.name, spec.origin, sys.path])
-    null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
-    pid = os.posix_spawn(_python, [_python, "-I", "-S", "-c", _TRIAL, job], os.environ,
-                         file_actions=null)
+    try:
+        pid = _spawn_trial(json.dumps([spec.name, spec.origin, sys.path]))
+    except OSError:
+        return True  # it cannot be tried
     end = monotonic() + _TRIAL_LIMIT
     done, status = os.waitpid(pid, os.WNOHANG)
     while not done and monotonic() < end:

@@ -101,7 +101,8 @@ sub text {
         . "<Directory />\n  Require all granted\n</Directory>\n"
         . "CoreDumpDirectory $dir/var\nTypesConfig /etc/mime.types\n";
     $text .= "User $ENV{PW_T_USER}\nGroup $ENV{PW_T_GROUP}\n" if $> == 0;
-    $text .= "WSGIPythonHome $home\n" if $home && $self->{conf} !~ /^WSGIPythonHome/m;
+    my $outside = $self->{conf} =~ s{<WSGIInterpreter.*?</WSGIInterpreter>}{}sgr;
+    $text .= "WSGIPythonHome $home\n" if $home && $outside !~ /^WSGIPythonHome/m;
     $text .= $self->{conf} . "\n";
     my %word = (DIR => $dir, PORT => $self->{port},
         VENVS => $ENV{PW_T_VENVS}, APPS => "$ENV{PW_T_DIR}/apps");
@@ -181,7 +182,8 @@ sub children {
 
 sub signal {
     my ($self, $name) = @_;
-    return kill $name => $self->{pid};
+    # 0 would be our own process group.
+    return $self->alive ? kill $name => $self->{pid} : 0;
 }
 
 # Sends TERM and waits. Returns the seconds it took, undef where it did not end
