@@ -102,7 +102,10 @@ my @table = (
           SCRIPT_NAME => '' } },
         { path => '/welcome/static/x.css', body => 'a file' } ] },
     { name => 'cobbler', title => 'Cobbler, one script for a pattern',
-      ask => [ { path => '/cblr/svc/op/ks/system/x', want => { PATH_INFO => qr{^|/op/ks} } } ] },
+      ask => [ { path => '/cblr/svc/op/ks/system/x', want => { SCRIPT_NAME => '/cblr/svc/op',
+          PATH_INFO => '/ks/system/x', interpreter => qr{\|\^/cblr/svc/} } },
+        { path => '/cblr/svc/other/x', want => { PATH_INFO => '/x' } } ],
+      share => [ [ 0, 1 ] ] },
     { name => 'koji', title => 'Koji hub, SetHandler on a file, another callable',
       ask => [ { path => '/kojihub/app.py/x', method => 'POST', body => 'abc', want => {
           interpreter => '%{GLOBAL}', body => 3, PATH_INFO => '/x' } } ] },
