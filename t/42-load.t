@@ -189,6 +189,27 @@ subtest 'a failed load is tried again after a delay, without a change' => sub {
     $s->stop;
 };
 
+subtest 'an environment that virtualenv made' => sub {
+    my $s = PWTest::Server->new(name => 'virtualenv', conf => <<'END');
+<WSGIInterpreter made>
+    WSGIPythonHome @DIR@/made
+</WSGIInterpreter>
+WSGIScriptAlias / @DIR@/apps/made.py interpreter=made
+END
+    my @make = ("$ENV{PW_T_VENVS}/web/bin/python", '-m', 'virtualenv', '-q', '--no-seed',
+        '--app-data', "$s->{dir}/data", "$s->{dir}/made");
+    is(system(@make), 0, 'virtualenv makes it') or return;
+    my ($packages) = glob "$s->{dir}/made/lib/python*/site-packages";
+    write_text("$packages/within.py", "WORD = 'within'\n");
+    $s->app('made.py', "import sys\nfrom within import WORD\n"
+        . "def application(environ, start_response):\n"
+        . "    start_response('200 OK', [('Content-Type', 'text/plain')])\n"
+        . "    return [('%s %s' % (WORD, sys.prefix)).encode()]\n");
+    ok($s->start, 'started');
+    is($s->get('/')->{body}, "within $s->{dir}/made", 'its packages, and its prefix');
+    $s->stop;
+};
+
 # The records before PW0201 say why. says: of the first, PW0205; undef: it is
 # not written.
 my ($version) = info()->{python} =~ /^(3\.\d+)/;
