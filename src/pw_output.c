@@ -165,6 +165,11 @@ int pw_output_write(pw_request_t *rq, PyObject *data)
     if (!rq->gone) {
         rc = send_now(rq, data);
     }
+    if (rc == 0 && rq->overlong) {
+        PyErr_SetString(PyExc_ValueError,
+                        "write: the body is longer than its Content-Length");
+        rc = -1;
+    }
     if (rc < 0 && !PyErr_Occurred()) {
         PyErr_SetString(rq->gone ? PyExc_BrokenPipeError : PyExc_RuntimeError,
                         rq->gone ? "the client is gone"

@@ -20,7 +20,7 @@
 int pw_output_send(pw_request_t *rq, PyObject *result);
 
 /* The write() of start_response: bytes, sent at once. Claimed, attached. 0, or
- * -1 with an exception. */
+ * -1 with an exception: where the client is gone, and past Content-Length. */
 int pw_output_write(pw_request_t *rq, PyObject *data);
 
 /* Claimed, attached. The response begins here, if it has not yet. 0, or -1

@@ -166,7 +166,7 @@ static int raise_again(PyObject *exc_info)
 static int check_turn(const pw_request_t *rq, const start_t *s)
 {
     if (!s->exc_info || s->exc_info == Py_None) {
-        if (rq->status) {
+        if (rq->started) {
             PyErr_SetString(PyExc_AssertionError,
                             "start_response was called already; a second call "
                             "needs exc_info");
@@ -185,6 +185,7 @@ static int check_turn(const pw_request_t *rq, const start_t *s)
 }
 
 /*
+ * PEP 3333: a call that is refused is a call, and the next needs exc_info.
  * Checking and dropping objects may run Python, and meanwhile the request may
  * end where this is a thread of the application: it is looked for again after
  * the checks, and what it held is dropped when it is not needed any more.
@@ -194,7 +195,11 @@ static int start(response_t *response, start_t *s)
     pw_request_t *rq = response->rq;
     PyObject *status, *headers; /* owned: of an earlier call */
 
-    if (check_turn(rq, s) < 0 || check_status(s) < 0 || check_headers(s) < 0) {
+    if (check_turn(rq, s) < 0) {
+        return -1;
+    }
+    rq->started = 1;
+    if (check_status(s) < 0 || check_headers(s) < 0) {
         return -1;
     }
     if (!response->rq) {

@@ -30,7 +30,7 @@ def say(environ, start_response):
     try:
         start_response("200 OK", [(unquote(name, "latin-1"), unquote(value, "latin-1"))])
     except Exception as error:
-        start_response("200 OK", [("X-Refused", type(error).__name__)])
+        start_response("200 OK", [("X-Refused", type(error).__name__)], sys.exc_info())
     return [b"body"]
 END_APP
 announce(qr/PW0408|PW0409|PW0401/, qr/AH0\d+|AH10\d+|h2_/);

@@ -192,7 +192,7 @@ def start_with(environ, start_response):
         start_response(*args)
     except Exception as e:
         text = f"raised {type(e).__name__}: {e}"
-        start(start_response)
+        start_response("200 OK", TEXT, sys.exc_info())
         return [text.encode("utf-8", "backslashreplace")]
     return [b"accepted"]
 

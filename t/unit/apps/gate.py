@@ -245,8 +245,9 @@ BAD_HEADERS = [
 def bad(environ, start_response):
     """Names every bad call that did not raise."""
     accepted = []
-    calls = [(status, TEXT) for status in BAD_STATUS]
-    calls += [("200 OK", headers) for headers in BAD_HEADERS]
+    error = (KeyError, KeyError(), None)
+    calls = [(status, TEXT, error) for status in BAD_STATUS]
+    calls += [("200 OK", headers, error) for headers in BAD_HEADERS]
     calls += [("200 OK", TEXT, 7), ("200 OK", TEXT, (1, 2)), ("200 OK",), ()]
     for call in calls:
         try:
@@ -255,7 +256,7 @@ def bad(environ, start_response):
             continue
         accepted.append(repr(call))
     start_response("200 Fine \xe9", [("X-Tab", "a\tb\xe9"), ("Set-Cookie", "a=1"),
-                                     ("Set-Cookie", "b=2")])
+                                     ("Set-Cookie", "b=2")], error)
     return [" ".join(accepted).encode()]
 
 
