@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * fuzz_input: wsgi.input beside io.BytesIO. The first byte says how much the
- * server gives at a time, the second how many calls follow, of two bytes each
- * (which method, which size); the rest is the request body. The application
- * (fuzz_input.py) makes the same calls on both and compares.
+ * server gives at a time (of it or of 200 times it), the second how many calls
+ * follow, of two bytes each (which method, which size); the rest is the request
+ * body. The application (fuzz_input.py) makes the same calls on both and
+ * compares.
  */
 #include <apr_general.h>
 #include <apr_strings.h>
@@ -79,7 +80,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     apr_table_setn(mem->variables, "PW_BODY",
                    hex(mem->x.pool, data + 2 + calls, size - 2 - calls));
     pw_mem_set_body(mem, (const char *)data + 2 + calls, size - 2 - calls);
-    mem->body_step = (apr_size_t)data[0] + 1;
+    mem->body_step = (apr_size_t)(data[0] & 0x7f) + 1;
+    if (data[0] & 0x80) {
+        mem->body_step *= 200; /* more than pw_input reads ahead */
+    }
     MUST(pw_gate_run(rt, &app, &mem->x) == 0);
     MUST(mem->out && strcmp(mem->out, "the same") == 0);
     pw_mem_destroy(mem);
