@@ -198,7 +198,9 @@ cases(sub {
 subtest 'TLS' => sub {
     plan skip_all => 'no mod_ssl or no openssl' if !$tls;
     my $url = "https://tls.test:$tls->{port}/app";
-    for my $case ([ '--http1.1', 'HTTP/1.1' ], [ '--http2', 'HTTP/2.0' ]) {
+    # mod_http2 serves no prefork, where 30 connections are also more than there are.
+    announce(qr/AH00161/) if !threaded();
+    for my $case ([ '--http1.1', 'HTTP/1.1' ], threaded() ? [ '--http2', 'HTTP/2.0' ] : ()) {
         my $seen = PWTest::decode({ status => 200, body => $server->curl("$url/x?y", $case->[0],
             '--data-binary', "\@$dir/htdocs/file.bin") }, $url);
         is($seen->{SERVER_PROTOCOL}, $case->[1], 'SERVER_PROTOCOL');
