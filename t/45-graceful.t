@@ -28,7 +28,8 @@ ServerLimit 32
 MaxRequestWorkers 8
 PREFORK
 # Old children, still ending, count against MaxRequestWorkers.
-announce(qr/PW00\d\d.*MaxSpare/, qr/AH00484|AH03490|AH10159/);
+# The MPMs say it in words of their own: the old children hold all slots for a while.
+announce(qr/PW00\d\d.*MaxSpare/, qr/AH00484|AH00286|AH00161|AH03490|AH10159/);
 my $s = PWTest::Server->new(name => 'graceful', sizing => $sizing,
     conf => <<'END');
 KeepAliveTimeout 60
