@@ -220,18 +220,11 @@ my @table = (
         qr{\| +File "\Q$dir\E/apps/it\.py", line 3, in wait}] },
 );
 push @table, { name => 'an extension that refuses', status => 1, optional => 1,
-    source => <<"END" . $good,
-for name in ("readline", "_curses", "_tkinter", "_dbm", "_gdbm", "faulthandler"):
-    try:
-        __import__(name)
-    except ImportError as e:
-        if "subinterpreter" in str(e):
-            raise
-END
+    source => import_refusing() . $good,
     says => [qr/^FAILS  $label: the extension module \w+ does not load in an interpreter of this kind \(own-gil\)\n +mend: .*application-group=%\{GLOBAL\}$/m] } if $own_gil;
 push @table, { name => 'one that is done without', status => 0, optional => 1,
     source => <<"END" . $good,
-for name in ("readline", "_curses", "_tkinter", "_dbm", "_gdbm", "faulthandler"):
+for name in @{[refusing()]}:
     try:
         __import__(name)
     except ImportError:

@@ -49,20 +49,12 @@ $server->app('slow.py', sprintf($wait, "$var/slow.go") . $GOOD);
 $server->app('late.py', sprintf($wait, "$var/late.go") . $GOOD);
 # A module of the standard library that takes no interpreter with a GIL of its
 # own, on any version that has them.
-$server->app('refused.py', <<"END" . $GOOD);
-import importlib
-for name in ("readline", "_curses", "_tkinter", "_dbm", "_gdbm", "faulthandler"):
-    try:
-        __import__(name)
-    except ImportError as e:
-        if "subinterpreter" in str(e):
-            raise
-END
+$server->app('refused.py', import_refusing() . $GOOD);
 
 # And one that asks for it in a request only, and goes on without it.
 $server->app('refusedlate.py', <<"END");
 def application(environ, start_response):
-    for name in ("readline", "_curses", "_tkinter", "_dbm", "_gdbm", "faulthandler"):
+    for name in @{[refusing()]}:
         try:
             __import__(name)
         except ImportError:

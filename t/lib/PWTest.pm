@@ -26,7 +26,7 @@ use PWTest::HTTP;
 our @EXPORT = (
     qw(announce finish wait_for request get get_json cases log_since log_mark
         log_count python_at_least mpm threaded read_text write_text
-        process_rss info imports),
+        process_rss info imports refusing import_refusing),
 );
 
 my $dir      = $ENV{PW_T_DIR} || '.';
@@ -56,6 +56,25 @@ INIT { die "run the tests by t/run\n" if !$ENV{PW_T_DIR} }
 
 sub mpm      { return $ENV{PW_T_MPM} }
 sub threaded { return $ENV{PW_T_MPM} ne 'prefork' }
+
+# Modules of the standard library of which, on any version that has interpreters
+# with a GIL of their own, one refuses them: a tuple in Python.
+sub refusing {
+    return '("readline", "_curses", "_tkinter", "_dbm", "_gdbm", "faulthandler")';
+}
+
+# Python that imports them and fails by the refusal.
+sub import_refusing {
+    my $names = refusing();
+    return <<"END_APP";
+for name in $names:
+    try:
+        __import__(name)
+    except ImportError as e:
+        if "subinterpreter" in str(e):
+            raise
+END_APP
+}
 
 sub read_text {
     my ($path) = @_;
