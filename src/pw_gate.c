@@ -41,10 +41,17 @@ static int lease_instance(pw_runtime_t *rt, const pw_app_spec_t *app,
         [PW_LEASE_CLOSED] = {"PW0302", PW_LOG_INFO, 503},
         [PW_LEASE_TIMEOUT] = {"PW0303", PW_LOG_ERR, 503},
         [PW_LEASE_STOPPING] = {"PW0304", PW_LOG_INFO, 503},
+        [PW_LEASE_FULL] = {"PW0306", PW_LOG_INFO, 503},
+        [PW_LEASE_STUCK] = {"PW0308", PW_LOG_INFO, 503},
+        [PW_LEASE_LATE] = {"PW0309", PW_LOG_INFO, 503},
+        [PW_LEASE_NONE] = {"PW0307", PW_LOG_INFO, 503},
     };
     const char *why = NULL;
-    pw_lease_e rc = pw_runtime_lease(rt, app, lease, &why);
+    pw_lease_e rc;
 
+    lease->call.method = x->method;
+    lease->call.path = x->uri;
+    rc = pw_runtime_lease(rt, app, lease, &why);
     if (rc == PW_LEASE_OK) {
         return 0;
     }

@@ -14,11 +14,15 @@
 #include "pw_pool.h"
 #include "pw_runtime.h"
 
+#define PW_LAST_PLACES 16 /* of interpreters; two may share one */
+
 /* One OS thread that entered an interpreter. Lives in its TLS until it ends. */
 typedef struct pw_thread_t {
     apr_uint64_t serial; /* const: never used again for another thread */
     pw_runtime_t *rt;    /* const: */
     void *request;       /* this thread: the GATEWAY's, see pw_runtime.h */
+    const void *last[PW_LAST_PLACES]; /* this thread: the instance it had last,
+                                       * by interpreter; only compared */
 } pw_thread_t;
 
 /* One cached thread state. */
@@ -105,9 +109,10 @@ struct pw_runtime_t {
 pw_thread_t *pw_runtime_thread(pw_runtime_t *rt);
 
 /* Makes an instance of the specification, adds it to its pool and starts its
- * thread. Child start thread or another instance's. APR_EGENERAL: no thread. */
+ * thread. renewed: whose place it is to take when it has loaded, or NULL. Any
+ * thread, not attached. Not APR_SUCCESS: no memory, or no thread. */
 apr_status_t pw_runtime_spawn(pw_runtime_t *rt, const pw_interp_spec_t *spec,
-                              int generation);
+                              int generation, pw_instance_t *renewed);
 
 /* Room for the applications of an interpreter, found ones included. */
 int pw_runtime_slots(const pw_runtime_t *rt, const pw_interp_spec_t *spec);

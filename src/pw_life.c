@@ -28,8 +28,21 @@ static void retry_words(pw_instance_t *inst, int slot, char *buf, size_t size)
              fresh ? "in a fresh interpreter" : "in place");
 }
 
+/* What became of an instance that was to stand beside others. */
+static void log_trial(const pw_instance_t *inst, pw_trial_e trial)
+{
+    if (trial == PW_TRIAL_FAILED) {
+        pw_log(&inst->spec->log, PW_LOG_ERR,
+               "PW0107 %s: a further instance did not load what the others "
+               "serve, and is ended; they serve on, and it is tried again in "
+               "a while",
+               inst->spec->name);
+    }
+}
+
 static void life_load(pw_instance_t *inst, int slot)
 {
+    pw_trial_e trial;
     char retry[128];
 
     if (!inst->interp) {
@@ -40,7 +53,9 @@ static void life_load(pw_instance_t *inst, int slot)
         pw_pool_created(&inst->member);
     }
     retry_words(inst, slot, retry, sizeof(retry));
-    pw_pool_loaded(&inst->member, slot, pw_app_load(inst, slot, retry));
+    trial =
+        pw_pool_loaded(&inst->member, slot, pw_app_load(inst, slot, retry));
+    log_trial(inst, trial);
 }
 
 static void life_reap(pw_instance_t *inst)
@@ -60,7 +75,7 @@ static void life_replace(pw_instance_t *inst)
 {
     apr_status_t rv;
 
-    rv = pw_runtime_spawn(inst->rt, inst->spec, inst->generation + 1);
+    rv = pw_runtime_spawn(inst->rt, inst->spec, inst->generation + 1, NULL);
     if (rv == APR_SUCCESS) {
         pw_pool_drain(&inst->member);
         return;
@@ -70,6 +85,22 @@ static void life_replace(pw_instance_t *inst)
            "failed applications are tried again later",
            inst->spec->name, rv);
     pw_pool_keep(&inst->member);
+}
+
+/* A further instance; `renewed`: for the place of this one, which serves until
+ * it has loaded. */
+static void life_add(pw_instance_t *inst, pw_instance_t *renewed)
+{
+    apr_status_t rv = pw_runtime_spawn(inst->rt, inst->spec,
+                                       inst->generation + 1, renewed);
+
+    if (rv != APR_SUCCESS) {
+        pw_log(&inst->spec->log, PW_LOG_ERR,
+               "PW0108 %s: no thread for a further instance (error %d); it "
+               "serves with those it has, and tries again in a while",
+               inst->spec->name, rv);
+        pw_pool_keep(&inst->member);
+    }
 }
 
 /* Runs stop.py: threading's and atexit's handlers, non-daemon threads joined
@@ -120,7 +151,9 @@ static void life_end(pw_instance_t *inst)
         if (inst->spec->isolation != PW_ISOLATION_MAIN) {
             left = end_threads(&at, END_BUDGET_MS / 2);
         }
-        if (left > 0) {
+        if (left > 0
+            || (PW_RENEWALS == 0
+                && inst->spec->isolation != PW_ISOLATION_MAIN)) {
             pw_interp_leave(&at);
             state = PW_PARKED;
         }
@@ -173,6 +206,12 @@ void *pw_life_main(void *instance)
             break;
         case PW_DO_REPLACE:
             life_replace(inst);
+            break;
+        case PW_DO_RENEW:
+            life_add(inst, inst);
+            break;
+        case PW_DO_GROW:
+            life_add(inst, NULL);
             break;
         case PW_DO_END:
             life_end(inst);
