@@ -27,6 +27,15 @@ apr_status_t pw_gate_start(apr_pool_t *cpool, const pw_map_t *map,
 
 /* ---- before Python ----------------------------------------------------- */
 
+/* What a client gets whose request body could not be read. */
+static int unread_status(apr_status_t rv)
+{
+    if (rv == APR_ENOSPC) {
+        return 413;
+    }
+    return APR_STATUS_IS_TIMEUP(rv) ? 408 : 400;
+}
+
 /* 0, or the HTTP status to answer, logged. A failed load was an error record
  * of its own when it happened: not again for each request. */
 static int lease_instance(pw_runtime_t *rt, const pw_app_spec_t *app,
@@ -61,6 +70,43 @@ static int lease_instance(pw_runtime_t *rt, const pw_app_spec_t *app,
     return refusals[rc].status;
 }
 
+/* A body that fits is there before the request takes a place: a slow client
+ * holds none. 0, or the HTTP status to answer. */
+static int read_ahead(const pw_app_spec_t *app, pw_exchange_t *x)
+{
+    apr_status_t rv;
+    int status;
+
+    if (!x->has_body || app->interp->request_buffer == 0) {
+        return 0;
+    }
+    rv = x->ops->read_ahead(x, (apr_size_t)app->interp->request_buffer);
+    if (rv == APR_SUCCESS) {
+        return 0;
+    }
+    status = unread_status(rv);
+    pw_log(&x->log, PW_LOG_INFO,
+           "PW0322 %s: the request body could not be read (status %d), and the "
+           "application is not called; %s answered %d",
+           app->label, (int)rv, x->uri, status);
+    return status;
+}
+
+/* The client went away while its request waited. */
+static int is_dropped(pw_runtime_t *rt, const pw_app_spec_t *app,
+                      pw_exchange_t *x, pw_lease_t *lease)
+{
+    if (lease->call.leased == lease->call.asked || !x->ops->gone(x)) {
+        return 0;
+    }
+    pw_runtime_drop(rt, lease);
+    pw_log(&x->log, PW_LOG_INFO,
+           "PW0311 %s: the client went away while %s waited for a place; it "
+           "is dropped",
+           app->label, x->uri);
+    return 1;
+}
+
 static int no_thread_state(const pw_app_spec_t *app, pw_exchange_t *x)
 {
     pw_log(&x->log, PW_LOG_ERR,
@@ -74,14 +120,8 @@ static int no_thread_state(const pw_app_spec_t *app, pw_exchange_t *x)
 /* The application could not read the request body, and let it pass. */
 static void refuse_body(pw_request_t *rq)
 {
-    int status = 400;
+    int status = unread_status(rq->unread);
 
-    if (rq->unread == APR_ENOSPC) {
-        status = 413;
-    }
-    else if (APR_STATUS_IS_TIMEUP(rq->unread)) {
-        status = 408;
-    }
     PyErr_Clear();
     rq->answer = status;
     if (rq->begun) {
@@ -207,10 +247,16 @@ int pw_gate_run(pw_runtime_t *rt, const pw_app_spec_t *app, pw_exchange_t *x)
     pw_request_t *outer;
     pw_attached_t at;
     pw_lease_t lease;
-    int status = lease_instance(rt, app, x, &lease);
+    int status = read_ahead(app, x);
 
+    if (status == 0) {
+        status = lease_instance(rt, app, x, &lease);
+    }
     if (status != 0) {
         return status;
+    }
+    if (is_dropped(rt, app, x, &lease)) {
+        return 503;
     }
     rq.bb = apr_brigade_create(x->pool, x->buckets);
     if (pw_interp_enter(lease.instance, &at) < 0) {

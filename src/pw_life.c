@@ -23,7 +23,12 @@ static void retry_words(pw_instance_t *inst, int slot, char *buf, size_t size)
     int seconds =
         (int)(pw_pool_retry_delay(&inst->member, slot) / APR_USEC_PER_SEC);
 
-    snprintf(buf, size, "tried again %safter %d s, %s",
+    if (inst->member.trial) {
+        snprintf(buf, size, "the other instances serve on");
+        return;
+    }
+    snprintf(buf, size,
+             "requests to it are answered 500; tried again %safter %d s, %s",
              app->script ? "when the file changes or " : "", seconds,
              fresh ? "in a fresh interpreter" : "in place");
 }
@@ -53,8 +58,7 @@ static void life_load(pw_instance_t *inst, int slot)
         pw_pool_created(&inst->member);
     }
     retry_words(inst, slot, retry, sizeof(retry));
-    trial =
-        pw_pool_loaded(&inst->member, slot, pw_app_load(inst, slot, retry));
+    trial = pw_pool_loaded(&inst->member, slot, pw_app_load(inst, slot, retry));
     log_trial(inst, trial);
 }
 
@@ -91,8 +95,8 @@ static void life_replace(pw_instance_t *inst)
  * it has loaded. */
 static void life_add(pw_instance_t *inst, pw_instance_t *renewed)
 {
-    apr_status_t rv = pw_runtime_spawn(inst->rt, inst->spec,
-                                       inst->generation + 1, renewed);
+    apr_status_t rv =
+        pw_runtime_spawn(inst->rt, inst->spec, inst->generation + 1, renewed);
 
     if (rv != APR_SUCCESS) {
         pw_log(&inst->spec->log, PW_LOG_ERR,
@@ -100,6 +104,44 @@ static void life_add(pw_instance_t *inst, pw_instance_t *renewed)
                "serves with those it has, and tries again in a while",
                inst->spec->name, rv);
         pw_pool_keep(&inst->member);
+    }
+}
+
+/* A shared object of the instance that is another file on disk now: a process
+ * cannot load it anew, so a fresh instance would run the old code with the new
+ * modules around it. 1 where there is one, after a record. */
+static int has_changed_objects(pw_instance_t *inst)
+{
+    PyObject *path; /* new */
+    const char *text = NULL;
+    pw_attached_t at;
+
+    pw_interp_enter_own(inst, &at);
+    path = pw_interp_call(&at, "changed_object", "()");
+    if (path && path != Py_None) {
+        text = PyUnicode_AsUTF8(path);
+    }
+    if (text) {
+        pw_log(&inst->spec->log, PW_LOG_WARN,
+               "PW0109 %s: has served WSGIMaxRequests, but is not replaced: "
+               "%s has changed on disk, and a process cannot load it twice; "
+               "it serves on. Mend: restart httpd gracefully",
+               inst->spec->name, text);
+    }
+    PyErr_Clear();
+    Py_XDECREF(path);
+    pw_interp_leave(&at);
+    return text != NULL;
+}
+
+/* After so many requests the instance gets a successor. */
+static void life_renew(pw_instance_t *inst)
+{
+    if (has_changed_objects(inst)) {
+        pw_pool_keep(&inst->member);
+    }
+    else {
+        life_add(inst, inst);
     }
 }
 
@@ -208,7 +250,7 @@ void *pw_life_main(void *instance)
             life_replace(inst);
             break;
         case PW_DO_RENEW:
-            life_add(inst, inst);
+            life_renew(inst);
             break;
         case PW_DO_GROW:
             life_add(inst, NULL);

@@ -89,13 +89,13 @@ typedef enum {
 } pw_command_e;
 
 typedef struct pw_pool_t pw_pool_t;
-typedef struct pw_call_t pw_call_t;
+typedef struct pw_turn_t pw_turn_t;
 
 typedef struct pw_member_t {
     pw_pool_t *pool;             /* const: */
     struct pw_member_t *next;    /* lock: the oldest member comes last */
     struct pw_member_t *renewed; /* lock: whose place it is to take, NULL */
-    pw_call_t *oldest, *latest;  /* lock: the calls in it */
+    pw_turn_t *oldest, *latest;  /* lock: the calls in it */
     pw_state_e state;            /* lock: */
     int leases;                  /* lock: calls in it */
     apr_uint64_t served;         /* lock: leases given */
@@ -111,7 +111,7 @@ typedef struct pw_member_t {
 
 /* One request on its way through a pool: on the stack of its thread, linked
  * into the queue or its member until it is returned. */
-struct pw_call_t {
+struct pw_turn_t {
     int slot;               /* caller: */
     const char *method;     /* caller: "GET"; as long as the call */
     const char *path;       /* caller: likewise, for records */
@@ -119,7 +119,7 @@ struct pw_call_t {
     const void *last;       /* caller: the member that this thread had last, a
                              * number to compare; or NULL */
     pw_member_t *member;    /* lock: where it runs; NULL: nowhere yet */
-    pw_call_t *next, *prev; /* lock: */
+    pw_turn_t *next, *prev; /* lock: */
     pw_instant_t asked;     /* when it came */
     pw_instant_t queued; /* lock: since when its slot only lacks a place; 0 */
     pw_instant_t leased; /* lock: when it got its member */
@@ -163,8 +163,8 @@ void pw_pool_forgo(pw_pool_t *pool);
  * FAILED and CLOSED say how the last load ended. OK: the call must be
  * returned; else it is linked nowhere.
  */
-pw_lease_e pw_pool_lease(pw_pool_t *pool, pw_call_t *call);
-void pw_pool_return(pw_call_t *call);
+pw_lease_e pw_pool_lease(pw_pool_t *pool, pw_turn_t *call);
+void pw_pool_return(pw_turn_t *call);
 
 /* A failed slot's file has changed: the next lease tries it again at once. */
 void pw_pool_retry(pw_pool_t *pool, int slot);

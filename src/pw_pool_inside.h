@@ -22,7 +22,7 @@ struct pw_pool_t {
     pw_lock_t lock;
     pw_cond_t work;
     pw_member_t *members;      /* lock: the newest first */
-    pw_call_t *first, *last;   /* lock: the queue */
+    pw_turn_t *first, *last;   /* lock: the queue */
     slot_t *slots;             /* lock: */
     int running;               /* lock: calls in members */
     int waiting;               /* lock: calls in the queue */

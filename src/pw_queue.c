@@ -18,7 +18,7 @@ static int has_place(const pw_pool_t *pool, const pw_member_t *m)
 }
 
 /* The one with the fewest calls; of equals that of the call's thread. */
-static pw_member_t *best_locked(pw_pool_t *pool, const pw_call_t *call)
+static pw_member_t *best_locked(pw_pool_t *pool, const pw_turn_t *call)
 {
     pw_member_t *best = NULL;
 
@@ -34,7 +34,7 @@ static pw_member_t *best_locked(pw_pool_t *pool, const pw_call_t *call)
     return best;
 }
 
-static void give_locked(pw_pool_t *pool, pw_call_t *call, pw_member_t *m,
+static void give_locked(pw_pool_t *pool, pw_turn_t *call, pw_member_t *m,
                         pw_instant_t now)
 {
     pw_lock_assert(&pool->lock);
@@ -58,7 +58,7 @@ static void give_locked(pw_pool_t *pool, pw_call_t *call, pw_member_t *m,
     }
 }
 
-static void take_back_locked(pw_pool_t *pool, pw_call_t *call)
+static void take_back_locked(pw_pool_t *pool, pw_turn_t *call)
 {
     pw_member_t *m = call->member;
 
@@ -69,7 +69,7 @@ static void take_back_locked(pw_pool_t *pool, pw_call_t *call)
     pool->running--;
 }
 
-static void enqueue_locked(pw_pool_t *pool, pw_call_t *call)
+static void enqueue_locked(pw_pool_t *pool, pw_turn_t *call)
 {
     pw_lock_assert(&pool->lock);
     call->next = NULL;
@@ -80,7 +80,7 @@ static void enqueue_locked(pw_pool_t *pool, pw_call_t *call)
     pool->slots[call->slot].waiters++;
 }
 
-static void dequeue_locked(pw_pool_t *pool, pw_call_t *call)
+static void dequeue_locked(pw_pool_t *pool, pw_turn_t *call)
 {
     pw_lock_assert(&pool->lock);
     *(call->prev ? &call->prev->next : &pool->first) = call->next;
@@ -94,10 +94,10 @@ static void serve_queue_locked(pw_pool_t *pool)
 {
     pw_instant_t now = pool->first ? pw_now() : 0;
     int in_vain = -1; /* a slot for which there is no place */
-    pw_call_t *next;
+    pw_turn_t *next;
 
     pw_lock_assert(&pool->lock);
-    for (pw_call_t *call = pool->first; call && !pool->stopping; call = next) {
+    for (pw_turn_t *call = pool->first; call && !pool->stopping; call = next) {
         pw_member_t *m = NULL;
 
         next = call->next;
@@ -119,13 +119,13 @@ void pw_queue_changed_locked(pw_pool_t *pool)
 {
     pw_lock_assert(&pool->lock);
     serve_queue_locked(pool);
-    for (pw_call_t *call = pool->first; call; call = call->next) {
+    for (pw_turn_t *call = pool->first; call; call = call->next) {
         pw_cond_broadcast(&call->wake);
     }
 }
 
 /* Is every place held, and by calls older than the queue's timeout? */
-static int is_stuck_locked(pw_pool_t *pool, const pw_call_t *call)
+static int is_stuck_locked(pw_pool_t *pool, const pw_turn_t *call)
 {
     pw_instant_t before = call->asked - pool->setup.queue_timeout;
     int stuck = 0;
@@ -144,7 +144,7 @@ static int is_stuck_locked(pw_pool_t *pool, const pw_call_t *call)
 
 /* May the call wait? While members load, those wait that they will have places
  * for, too. */
-static pw_lease_e admit_locked(pw_pool_t *pool, const pw_call_t *call)
+static pw_lease_e admit_locked(pw_pool_t *pool, const pw_turn_t *call)
 {
     const pw_pool_setup_t *setup = &pool->setup;
     int room = setup->concurrency * pool->target + setup->queue_limit;
@@ -162,7 +162,7 @@ static pw_lease_e admit_locked(pw_pool_t *pool, const pw_call_t *call)
 }
 
 /* One look of a call that waits: 1 where the answer is known (*rc). */
-static int answer_locked(pw_pool_t *pool, pw_call_t *call, pw_instant_t now,
+static int answer_locked(pw_pool_t *pool, pw_turn_t *call, pw_instant_t now,
                          pw_lease_e *rc)
 {
     slot_t *s = &pool->slots[call->slot];
@@ -198,7 +198,7 @@ static int answer_locked(pw_pool_t *pool, pw_call_t *call, pw_instant_t now,
 }
 
 /* How long a call that waits may do so; *late: the answer after that. */
-static pw_instant_t wait_until_locked(pw_pool_t *pool, const pw_call_t *call,
+static pw_instant_t wait_until_locked(pw_pool_t *pool, const pw_turn_t *call,
                                       pw_lease_e *late)
 {
     pw_lock_assert(&pool->lock);
@@ -212,7 +212,7 @@ static pw_instant_t wait_until_locked(pw_pool_t *pool, const pw_call_t *call,
                : PW_NEVER;
 }
 
-static pw_lease_e wait_locked(pw_pool_t *pool, pw_call_t *call)
+static pw_lease_e wait_locked(pw_pool_t *pool, pw_turn_t *call)
 {
     pw_instant_t now = call->asked, until;
     pw_lease_e rc, late;
@@ -240,7 +240,7 @@ static pw_lease_e wait_locked(pw_pool_t *pool, pw_call_t *call)
     return rc;
 }
 
-static void note_refusal_locked(pw_pool_t *pool, const pw_call_t *call)
+static void note_refusal_locked(pw_pool_t *pool, const pw_turn_t *call)
 {
     pw_lock_assert(&pool->lock);
     if (pool->refused++ == 0) {
@@ -248,7 +248,7 @@ static void note_refusal_locked(pw_pool_t *pool, const pw_call_t *call)
     }
 }
 
-static pw_lease_e lease_locked(pw_pool_t *pool, pw_call_t *call)
+static pw_lease_e lease_locked(pw_pool_t *pool, pw_turn_t *call)
 {
     pw_member_t *m = NULL;
     pw_lease_e rc;
@@ -274,7 +274,7 @@ static pw_lease_e lease_locked(pw_pool_t *pool, pw_call_t *call)
     return rc;
 }
 
-pw_lease_e pw_pool_lease(pw_pool_t *pool, pw_call_t *call)
+pw_lease_e pw_pool_lease(pw_pool_t *pool, pw_turn_t *call)
 {
     pw_lease_e rc;
 
@@ -288,7 +288,7 @@ pw_lease_e pw_pool_lease(pw_pool_t *pool, pw_call_t *call)
     return rc;
 }
 
-void pw_pool_return(pw_call_t *call)
+void pw_pool_return(pw_turn_t *call)
 {
     pw_member_t *m = call->member;
     pw_pool_t *pool = m->pool;
@@ -309,7 +309,7 @@ void pw_pool_return(pw_call_t *call)
 /* ---- what is to be seen of it ------------------------------------------ */
 
 static void look_at_member(pw_pool_look_t *look, const pw_member_t *m,
-                           const pw_call_t **oldest)
+                           const pw_turn_t **oldest)
 {
     look->members += pw_pool_is_live(m);
     look->serving += pw_pool_is_serving(m);
@@ -321,14 +321,14 @@ static void look_at_member(pw_pool_look_t *look, const pw_member_t *m,
 
 static void look_locked(pw_pool_t *pool, pw_pool_look_t *look)
 {
-    const pw_call_t *oldest = NULL;
+    const pw_turn_t *oldest = NULL;
 
     pw_lock_assert(&pool->lock);
     memset(look, 0, sizeof(*look));
     for (pw_member_t *m = pool->members; m; m = m->next) {
         look_at_member(look, m, &oldest);
     }
-    for (pw_call_t *call = pool->first; call; call = call->next) {
+    for (pw_turn_t *call = pool->first; call; call = call->next) {
         look->starving += call->queued != 0;
     }
     look->parked = pool->parked;

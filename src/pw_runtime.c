@@ -12,7 +12,6 @@
 #include <time.h>
 #include <unistd.h>
 #include <apr_env.h>
-#include <apr_strings.h>
 
 #include "config.h"
 #include "pw_app.h"
@@ -43,6 +42,7 @@ static void thread_ended(void *record)
     }
     pw_lock_release(&rt->lock);
     this_thread = NULL;
+    sem_destroy(&thread->turn);
     free(thread);
 }
 
@@ -55,6 +55,7 @@ pw_thread_t *pw_runtime_thread(pw_runtime_t *rt)
             free(thread);
             return NULL;
         }
+        sem_init(&thread->turn, 0, 0);
         thread->rt = rt;
         thread->serial =
             __atomic_add_fetch(&rt->next_serial, 1, __ATOMIC_RELAXED);
@@ -343,7 +344,7 @@ static void end_flight(pw_runtime_t *rt)
 
 /* The pool is empty, and this thread is the one to fill it. */
 static pw_lease_e lease_anew(pw_runtime_t *rt, const pw_app_spec_t *app,
-                             pw_call_t *call)
+                             pw_turn_t *call)
 {
     const pw_interp_spec_t *spec = app->interp;
     apr_status_t rv = pw_runtime_spawn(rt, spec, 1, NULL);
@@ -359,7 +360,7 @@ static pw_lease_e lease_anew(pw_runtime_t *rt, const pw_app_spec_t *app,
 }
 
 static pw_lease_e lease_or_load(pw_runtime_t *rt, const pw_app_spec_t *app,
-                                pw_call_t *call)
+                                pw_turn_t *call)
 {
     pw_pool_t *pool = rt->pools[app->interp->index];
     pw_lease_e rc = pw_pool_lease(pool, call);
@@ -370,28 +371,6 @@ static pw_lease_e lease_or_load(pw_runtime_t *rt, const pw_app_spec_t *app,
         rc = pw_pool_lease(pool, call);
     }
     return rc == PW_LEASE_NONE ? lease_anew(rt, app, call) : rc;
-}
-
-static void record_refusals(pw_runtime_t *rt, const pw_interp_spec_t *spec)
-{
-    pw_refusals_t r;
-    char oldest[256] = "";
-
-    if (!pw_pool_refusals(rt->pools[spec->index], &r)) {
-        return;
-    }
-    if (r.look.oldest) {
-        apr_snprintf(oldest, sizeof(oldest), "; oldest call %d s: %s",
-                     (int)((pw_now() - r.look.oldest) / APR_USEC_PER_SEC),
-                     r.look.what);
-    }
-    pw_log(&spec->log, PW_LOG_WARN,
-           "PW0120 %s: 503 for %d request%s in %d s: %d of %d slots busy, "
-           "queue %d of %d%s",
-           spec->name, r.count, r.count == 1 ? "" : "s",
-           (int)((r.span + APR_USEC_PER_SEC - 1) / APR_USEC_PER_SEC),
-           r.look.running, r.look.capacity, r.look.waiting, r.queue_limit,
-           oldest);
 }
 
 pw_lease_e pw_runtime_lease(pw_runtime_t *rt, const pw_app_spec_t *app,
@@ -420,7 +399,7 @@ pw_lease_e pw_runtime_lease(pw_runtime_t *rt, const pw_app_spec_t *app,
     else {
         end_flight(rt);
         pw_metrics_add(&rt->metrics, refused);
-        record_refusals(rt, app->interp);
+        pw_scale_record(rt, app->interp);
     }
     return rc;
 }
@@ -431,6 +410,12 @@ void pw_runtime_return(pw_lease_t *lease)
     pw_metrics_add(&lease->rt->metrics, returned);
     pw_pool_return(&lease->call);
     lease->instance = NULL;
+}
+
+void pw_runtime_drop(pw_runtime_t *rt, pw_lease_t *lease)
+{
+    pw_metrics_add(&rt->metrics, dropped);
+    pw_runtime_return(lease);
 }
 
 /* ---- start and end of a child ------------------------------------------ */
@@ -484,6 +469,11 @@ static int keeper_watch(void *baton)
     nudge_instances(rt, attached == rt->probed);
     rt->probed = attached;
     return 1;
+}
+
+static apr_interval_time_t keeper_tick(void *baton)
+{
+    return pw_scale_tick(baton);
 }
 
 static void keeper_stop(void *baton)
@@ -605,6 +595,7 @@ static void create_pools(pw_runtime_t *rt, apr_pool_t *cpool)
     size_t all = (size_t)(rt->map->interps->nelts + rt->map->found_max) + 1;
 
     pw_demand_init(rt, cpool);
+    pw_scale_init(rt, cpool);
     rt->pools = apr_pcalloc(cpool, sizeof(*rt->pools) * all);
     rt->stamps = apr_pcalloc(cpool, sizeof(*rt->stamps) * all);
     for (int i = 0; i < rt->map->interps->nelts; i++) {
@@ -641,6 +632,7 @@ static apr_status_t start_keeper(pw_runtime_t *rt, apr_pool_t *cpool)
         .quiesce = keeper_quiesce,
         .stop = keeper_stop,
         .deadline = keeper_deadline,
+        .tick = keeper_tick,
         .watch = keeper_watch,
     };
 

@@ -32,7 +32,7 @@ apr_status_t pw_runtime_start(apr_pool_t *cpool,
 
 /* The right of one request to run one application in one instance. */
 typedef struct pw_lease_t {
-    pw_call_t call; /* its place in the pool; call.method and call.path are set
+    pw_turn_t call; /* its place in the pool; call.method and call.path are set
                      * before, and live as long as the lease */
     struct pw_instance_t *instance;
     const pw_app_spec_t *app;
@@ -53,6 +53,9 @@ pw_lease_e pw_runtime_lease(pw_runtime_t *rt, const pw_app_spec_t *app,
 
 /* Gives the lease back. Same thread, not attached. */
 void pw_runtime_return(pw_lease_t *lease);
+
+/* Gives the lease of a request back that is not run: its client has gone. */
+void pw_runtime_drop(pw_runtime_t *rt, pw_lease_t *lease);
 
 /* The request that the calling OS thread is running, for sys.stderr: set and
  * read by the GATEWAY only. Returns the place, never NULL. */

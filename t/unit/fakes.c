@@ -124,9 +124,9 @@ void end_pool(void)
 }
 
 /* Calls of a test, in turn: each lives until the test ends. */
-pw_call_t *new_call(int slot, int ms)
+pw_turn_t *new_call(int slot, int ms)
 {
-    pw_call_t *call = apr_pcalloc(apool, sizeof(*call));
+    pw_turn_t *call = apr_pcalloc(apool, sizeof(*call));
 
     call->slot = slot;
     call->patience = (pw_instant_t)ms * 1000;
@@ -135,7 +135,7 @@ pw_call_t *new_call(int slot, int ms)
     return call;
 }
 
-static pw_call_t *latest; /* of the last lease(), of one thread only */
+static pw_turn_t *latest; /* of the last lease(), of one thread only */
 
 pw_lease_e lease(int slot, int ms, pw_member_t **m)
 {

@@ -40,7 +40,7 @@ void end_pool(void);
 fake_t *new_fake(fake_t *renewed);
 
 /* A call that lives as long as apool; ms: its patience for a load. */
-pw_call_t *new_call(int slot, int ms);
+pw_turn_t *new_call(int slot, int ms);
 
 /* One lease, on one thread only. */
 pw_lease_e lease(int slot, int ms, pw_member_t **m);

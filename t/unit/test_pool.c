@@ -189,7 +189,7 @@ static void test_drain_bound(void)
 static void *worker(void *arg)
 {
     unsigned seed = (unsigned)(size_t)arg;
-    pw_call_t call = {
+    pw_turn_t call = {
         .method = "GET", .path = "/", .patience = 10000000, .last = NULL};
 
     for (int i = 0; i < ROUNDS; i++) {

@@ -101,7 +101,7 @@ static int served; /* atomic: */
 
 static void *wait_in_line(void *number)
 {
-    pw_call_t call = {
+    pw_turn_t call = {
         .method = "GET", .path = "/", .patience = MS(10000), .slot = 0};
 
     if (pw_pool_lease(pool, &call) == PW_LEASE_OK) {
@@ -145,7 +145,7 @@ static void test_growth(void)
 {
     pw_pool_setup_t setup = {.least = 2, .most = 3, .fresh_retries = 1};
     pw_member_t *m[4];
-    pw_call_t *again;
+    pw_turn_t *again;
 
     make_pool(&setup);
     new_fake(NULL);
@@ -284,7 +284,7 @@ static int finished;                    /* atomic: workers */
 static int inside;                      /* atomic: calls that run */
 static int exceeded;                    /* atomic: more than may */
 
-static pw_lease_e lease_or_fill(pw_call_t *call)
+static pw_lease_e lease_or_fill(pw_turn_t *call)
 {
     pw_lease_e rc = pw_pool_lease(pool, call);
 
@@ -294,7 +294,7 @@ static pw_lease_e lease_or_fill(pw_call_t *call)
     return rc;
 }
 
-static void run_call(pw_call_t *call, unsigned *seed)
+static void run_call(pw_turn_t *call, unsigned *seed)
 {
     int now = __atomic_add_fetch(&inside, 1, __ATOMIC_SEQ_CST);
 
@@ -311,7 +311,7 @@ static void run_call(pw_call_t *call, unsigned *seed)
 static void *work_at_random(void *number)
 {
     unsigned seed = (unsigned)(size_t)number;
-    pw_call_t call = {.method = "GET", .path = "/", .patience = MS(10000)};
+    pw_turn_t call = {.method = "GET", .path = "/", .patience = MS(10000)};
 
     for (int i = 0; i < ROUNDS; i++) {
         pw_lease_e rc;
