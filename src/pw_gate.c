@@ -14,12 +14,13 @@
 #include "pw_runtime.h"
 
 apr_status_t pw_gate_start(apr_pool_t *cpool, const pw_map_t *map,
-                           pw_runtime_t **rt)
+                           pw_counted_t *counted, pw_runtime_t **rt)
 {
     const pw_runtime_setup_t setup = {
         .map = map,
         .module_name = "polywsgi",
         .module_init = pw_pymod_init,
+        .counted = counted,
     };
 
     return pw_runtime_start(cpool, &setup, rt);
@@ -30,24 +31,27 @@ apr_status_t pw_gate_start(apr_pool_t *cpool, const pw_map_t *map,
 /* 0, or the HTTP status to answer, logged. A failed load was an error record
  * of its own when it happened: not again for each request. */
 static int lease_instance(pw_runtime_t *rt, const pw_app_spec_t *app,
-                          pw_exchange_t *x, pw_lease_t *lease)
+                          pw_exchange_t *x, pw_lease_t *lease, pw_call_t *call)
 {
     static const struct {
         const char *code;
         pw_log_level_e level;
         int status;
+        pw_refused_e why;
     } refusals[] = {
-        [PW_LEASE_FAILED] = {"PW0301", PW_LOG_INFO, 500},
-        [PW_LEASE_CLOSED] = {"PW0302", PW_LOG_INFO, 503},
-        [PW_LEASE_TIMEOUT] = {"PW0303", PW_LOG_ERR, 503},
-        [PW_LEASE_STOPPING] = {"PW0304", PW_LOG_INFO, 503},
+        [PW_LEASE_FAILED] = {"PW0301", PW_LOG_INFO, 500, PW_REFUSED_FAILED},
+        [PW_LEASE_CLOSED] = {"PW0302", PW_LOG_INFO, 503, PW_REFUSED_CLOSED},
+        [PW_LEASE_TIMEOUT] = {"PW0303", PW_LOG_ERR, 503, PW_REFUSED_STARTUP},
+        [PW_LEASE_STOPPING] = {"PW0304", PW_LOG_INFO, 503, PW_REFUSED_STOPPING},
     };
     const char *why = NULL;
     pw_lease_e rc = pw_runtime_lease(rt, app, lease, &why);
 
     if (rc == PW_LEASE_OK) {
+        pw_stats_leased(call, lease->stats);
         return 0;
     }
+    pw_stats_refused(call, refusals[rc].why);
     pw_log(&x->log, refusals[rc].level, "%s %s: %s; %s answered %d",
            refusals[rc].code, app->label, why ? why : "no instance to run it",
            x->uri, refusals[rc].status);
@@ -107,6 +111,7 @@ static void fail(pw_request_t *rq)
         refuse_body(rq);
     }
     else if (PyErr_Occurred()) {
+        pw_stats_count(pw_interp_stats(rq->at->instance), PW_COUNT_EXCEPTIONS);
         pw_exc_log(rq->at, &rq->x->log, PW_LOG_ERR,
                    rq->begun ? "PW0402" : "PW0401", rq->app->label,
                    rq->begun ? "%s %s failed after its headers were sent, the "
@@ -194,33 +199,56 @@ done:
     pw_request_close(rq);
 }
 
+/* In the instance that was leased; gives it back. 0, or no thread state: -1. */
+static int run_leased(pw_request_t *rq, pw_lease_t *lease, pw_call_t *call)
+{
+    pw_request_t *outer;
+    pw_attached_t at;
+
+    if (pw_interp_enter(lease->instance, &at) < 0) {
+        pw_stats_refused(call, PW_REFUSED_MEMORY);
+        pw_runtime_return(lease);
+        return -1;
+    }
+    pw_stats_attached(call);
+    rq->at = &at;
+    rq->mod = pw_pymod_state(pw_interp_module(&at));
+    outer = pw_request_enter(rq);
+    run_application(rq);
+    pw_request_leave(outer);
+    pw_interp_leave(&at);
+    pw_stats_detached(call);
+    pw_runtime_return(lease);
+    return 0;
+}
+
 int pw_gate_run(pw_runtime_t *rt, const pw_app_spec_t *app, pw_exchange_t *x)
 {
     pw_request_t rq = {.x = x, .app = app, .length = -1};
-    pw_request_t *outer;
-    pw_attached_t at;
+    pw_call_t call = {.interp = pw_runtime_stats(rt, app->interp->index),
+                      .index = app->interp->index,
+                      .label = app->label,
+                      .method = x->method,
+                      .path = x->uri};
+    pw_caller_t *caller = pw_runtime_caller(rt);
     pw_lease_t lease;
-    int status = lease_instance(rt, app, x, &lease);
+    int status;
 
+    if (!caller) {
+        return no_thread_state(app, x);
+    }
+    pw_stats_accept(caller, &call);
+    status = lease_instance(rt, app, x, &lease, &call);
     if (status != 0) {
         return status;
     }
     rq.bb = apr_brigade_create(x->pool, x->buckets);
-    if (pw_interp_enter(lease.instance, &at) < 0) {
-        pw_runtime_return(&lease);
+    if (run_leased(&rq, &lease, &call) < 0) {
         return no_thread_state(app, x);
     }
-    rq.at = &at;
-    rq.mod = pw_pymod_state(pw_interp_module(&at));
-    outer = pw_request_enter(&rq);
-    run_application(&rq);
-    pw_request_leave(outer);
-    pw_interp_leave(&at);
-    pw_runtime_return(&lease);
-
-    if (!rq.begun) {
-        return rq.answer;
+    if (rq.begun) {
+        pw_output_end(&rq);
     }
-    pw_output_end(&rq);
-    return 0;
+    pw_stats_served(&call, rq.begun ? rq.code : rq.answer);
+    return rq.begun ? 0 : rq.answer;
 }

@@ -19,6 +19,7 @@ typedef struct pw_thread_t {
     apr_uint64_t serial; /* const: never used again for another thread */
     pw_runtime_t *rt;    /* const: */
     void *request;       /* this thread: the GATEWAY's, see pw_runtime.h */
+    pw_caller_t caller;  /* this thread: its place in pw_stats */
 } pw_thread_t;
 
 /* One cached thread state. */
@@ -47,6 +48,7 @@ struct pw_instance_t {
     pw_instance_t *next;          /* runtime.lock: */
     int generation;               /* const: 1 for the first of its name */
     int finished;                 /* runtime.lock: its thread has ended */
+    pw_stat_instance_t *stats;    /* const: its place, until it is DEAD */
 
     PyInterpreterState *interp; /* life: NULL until created */
     PyThreadState *own;         /* life: its own thread's state */
@@ -84,6 +86,7 @@ struct pw_runtime_t {
     pw_runtime_setup_t setup;  /* const: */
     pw_pool_t **pools;         /* by index of the interpreter; const: those
                                 * of the map, demand.lock: those behind */
+    pw_stat_interp_t **stats;  /* likewise */
     apr_uint64_t **stamps;     /* atomic: by interpreter and slot: the state
                                * of the script at its last load */
     pw_demand_t demand;        /* what requests have found */
