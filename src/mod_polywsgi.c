@@ -31,6 +31,7 @@
 #include "pw_resolve.h"
 #include "pw_runtime.h"
 #include "pw_shared.h"
+#include "pw_status.h"
 
 /* child: set by child_init, before any request. NULL: Python did not start. */
 static pw_runtime_t *child_runtime;
@@ -264,6 +265,7 @@ void pw_module_register_hooks(apr_pool_t *pool)
     pw_htaccess_register_hooks();
     pw_mount_register_hooks();
     pw_shared_register_hooks();
+    pw_status_register_hooks();
 }
 
 module AP_MODULE_DECLARE_DATA polywsgi_module = {

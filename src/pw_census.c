@@ -7,6 +7,7 @@
 #include "pw_census.h"
 
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "pw_spec.h"
@@ -320,8 +321,16 @@ static void read_all(pw_census_t *census, const pw_stats_t *stats,
     }
 }
 
+static int by_name(const void *one, const void *two)
+{
+    return strcmp(((const pw_census_interp_t *)one)->name,
+                  ((const pw_census_interp_t *)two)->name);
+}
+
 static void finish(pw_census_t *census)
 {
+    qsort(census->interps->elts, (size_t)census->interps->nelts,
+          sizeof(pw_census_interp_t), by_name);
     for (int i = 0; i < census->interps->nelts; i++) {
         pw_census_interp_t *interp =
             &APR_ARRAY_IDX(census->interps, i, pw_census_interp_t);

@@ -5,9 +5,8 @@
  *
  * Every number, index and text comes from memory that any child may have
  * written: indices are checked, counts of things are those of this process's
- * own sizes, and texts are printable ASCII, with %XX for every other byte (and
- * for what would be an escape itself: a % is not changed, so that a path reads
- * as it came).
+ * own sizes, and texts are printable ASCII, with %XX for every other byte. (A %
+ * stays as it is: the text is for reading, not for decoding.)
  */
 #ifndef PW_CENSUS_H
 #define PW_CENSUS_H

@@ -97,23 +97,19 @@ static void put_text(apr_uint64_t *to, int words, const char *text,
                      apr_size_t len)
 {
     apr_size_t room = (apr_size_t)words * 8 - 1;
+    apr_uint64_t word;
 
     if (len > room) {
         len = room;
     }
     for (; len >= 8; len -= 8, text += 8) {
-        apr_uint64_t word;
-
         memcpy(&word, text, 8);
         set(*to, word);
         to++;
     }
-    if (len < 8) {
-        apr_uint64_t word = 0;
-
-        memcpy(&word, text, len);
-        set(*to, word);
-    }
+    word = 0;
+    memcpy(&word, text, len);
+    set(*to, word);
 }
 
 void pw_stats_get_text(char *buf, const apr_uint64_t *from, int words)
@@ -503,7 +499,7 @@ static void show_call(const pw_call_t *call)
     put_text(record->method, PW_TEXT_WORDS(PW_METHOD_BYTES), call->method,
              strlen(call->method));
     put_text(record->path, PW_TEXT_WORDS(PW_PATH_BYTES), call->path,
-             strcspn(call->path, "?"));
+             (apr_size_t)(strchrnul(call->path, '?') - call->path));
     if (caller->label != call->label) {
         caller->label = call->label;
         put_text(record->label, PW_TEXT_WORDS(PW_LABEL_BYTES), call->label,
