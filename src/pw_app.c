@@ -221,5 +221,7 @@ pw_lease_e pw_app_load(pw_instance_t *inst, int slot, const char *retry)
         rc = log_failure(&at, app, retry);
     }
     pw_interp_leave(&at);
+    pw_stats_loaded(pw_interp_stats(inst), rc == PW_LEASE_OK,
+                    inst->generation > 1, pw_now() - begin);
     return rc;
 }

@@ -25,7 +25,8 @@ typedef struct pw_thread_t {
     void *request;       /* this thread: the GATEWAY's, see pw_runtime.h */
     const void *last[PW_LAST_PLACES]; /* this thread: the instance it had last,
                                        * by interpreter; only compared */
-    sem_t turn; /* posted by the thread before it at a gate */
+    sem_t turn;         /* posted by the thread before it at a gate */
+    pw_caller_t caller; /* this thread: its place in pw_stats */
 } pw_thread_t;
 
 /* One cached thread state. */
@@ -65,6 +66,7 @@ struct pw_instance_t {
     pw_instance_t *next;          /* runtime.lock: */
     int generation;               /* const: 1 for the first of its name */
     int finished;                 /* runtime.lock: its thread has ended */
+    pw_stat_instance_t *stats;    /* const: its place, until it is DEAD */
 
     pw_gate_place_t *gate; /* atomic: the last at the gate; NULL: it is open */
 
@@ -104,6 +106,7 @@ struct pw_runtime_t {
     pw_runtime_setup_t setup;  /* const: */
     pw_pool_t **pools;         /* by index of the interpreter; const: those
                                 * of the map, demand.lock: those behind */
+    pw_stat_interp_t **stats;  /* likewise */
     apr_uint64_t **stamps;     /* atomic: by interpreter and slot: the state
                                * of the script at its last load */
     pw_demand_t demand;        /* what requests have found */

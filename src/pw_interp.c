@@ -81,6 +81,7 @@ static pw_tstate_t *create_locked(pw_instance_t *inst, apr_uint64_t serial,
     e->next = *bucket(t, serial);
     *bucket(t, serial) = e;
     pw_metrics_add(&inst->rt->metrics, tstates_created);
+    pw_stats_tstates(inst->stats, 1);
     return e;
 }
 
@@ -223,6 +224,7 @@ void pw_interp_reap(pw_attached_t *at, int all)
         PyThreadState_Delete(e->ts);
         free(e);
         pw_metrics_add(&at->instance->rt->metrics, tstates_freed);
+        pw_stats_tstates(at->instance->stats, -1);
     }
 }
 
@@ -231,6 +233,11 @@ void pw_interp_reap(pw_attached_t *at, int all)
 const pw_interp_spec_t *pw_interp_spec(const pw_instance_t *inst)
 {
     return inst->spec;
+}
+
+pw_stat_interp_t *pw_interp_stats(const pw_instance_t *inst)
+{
+    return pw_runtime_stats(inst->rt, inst->spec->index);
 }
 
 PyObject *pw_interp_callable(pw_attached_t *at, int slot)

@@ -41,6 +41,7 @@ static void thread_ended(void *record)
         }
     }
     pw_lock_release(&rt->lock);
+    pw_stats_caller_end(&thread->caller);
     this_thread = NULL;
     sem_destroy(&thread->turn);
     free(thread);
@@ -60,6 +61,7 @@ pw_thread_t *pw_runtime_thread(pw_runtime_t *rt)
         thread->serial =
             __atomic_add_fetch(&rt->next_serial, 1, __ATOMIC_RELAXED);
         pw_metrics_add(&rt->metrics, threads_seen);
+        pw_stats_caller(rt->setup.counted, &thread->caller, thread->serial);
         this_thread = thread;
     }
     return this_thread;
@@ -70,6 +72,18 @@ void **pw_runtime_current_request(void)
     static __thread void *nowhere; /* of threads that never had a lease */
 
     return this_thread ? &this_thread->request : &nowhere;
+}
+
+pw_stat_interp_t *pw_runtime_stats(pw_runtime_t *rt, int index)
+{
+    return rt->stats[index];
+}
+
+pw_caller_t *pw_runtime_caller(pw_runtime_t *rt)
+{
+    pw_thread_t *thread = pw_runtime_thread(rt);
+
+    return thread ? &thread->caller : NULL;
 }
 
 pw_metrics_t *pw_runtime_metrics(pw_runtime_t *rt)
@@ -217,6 +231,7 @@ static pw_instance_t *new_instance(pw_runtime_t *rt,
     inst->spec = spec;
     inst->rt = rt;
     inst->generation = generation;
+    inst->stats = pw_stats_add_instance(rt->stats[spec->index], generation);
     inst->tstates.bound =
         spec->thread_states > 0 ? spec->thread_states : rt->map->threads;
     pw_lock_init(&inst->lock);
@@ -280,6 +295,7 @@ apr_status_t pw_runtime_spawn(pw_runtime_t *rt, const pw_interp_spec_t *spec,
     pw_lock_release(&rt->lock);
     rc = start_thread(inst);
     if (rc != 0) {
+        pw_stats_set_state(rt->stats[spec->index], inst->stats, PW_DEAD);
         pw_pool_ended(&inst->member, PW_DEAD);
         pw_lock_take(&rt->lock);
         unlink_locked(rt, inst);
@@ -391,6 +407,7 @@ pw_lease_e pw_runtime_lease(pw_runtime_t *rt, const pw_app_spec_t *app,
         lease->instance = (pw_instance_t *)lease->call.member;
         lease->app = app;
         lease->rt = rt;
+        lease->stats = lease->instance->stats;
         if (last) {
             *last = lease->instance;
         }
@@ -525,6 +542,7 @@ static void keeper_deadline(void *baton)
 {
     pw_runtime_t *rt = baton;
 
+    pw_stats_leave(rt->setup.counted);
     if (pw_lock_take_by(&rt->lock, pw_now() + LOG_PATIENCE)) {
         log_remaining_locked(rt);
         pw_lock_release(&rt->lock);
@@ -539,6 +557,7 @@ static apr_status_t leave_process(void *runtime)
     pw_runtime_t *rt = runtime;
 
     if (rt->left_threads > 0) {
+        pw_stats_leave(rt->setup.counted);
         _exit(0);
     }
     return APR_SUCCESS;
@@ -556,6 +575,14 @@ const pw_app_spec_t *pw_runtime_app(const pw_runtime_t *rt,
 
     return slot < known ? APR_ARRAY_IDX(spec->apps, slot, pw_app_spec_t *)
                         : rt->demand.found[spec->index][slot - known];
+}
+
+/* The most calls of an interpreter that can run at once in this child. */
+static int count_slots(const pw_runtime_t *rt, const pw_interp_spec_t *spec)
+{
+    int slots = spec->concurrency * spec->instances_max;
+
+    return slots > 0 && slots < rt->map->threads ? slots : rt->map->threads;
 }
 
 void pw_runtime_add_pool(pw_runtime_t *rt, const pw_interp_spec_t *spec,
@@ -584,6 +611,9 @@ void pw_runtime_add_pool(pw_runtime_t *rt, const pw_interp_spec_t *spec,
         lazy[s] = (unsigned char)pw_runtime_app(rt, spec, s)->lazy;
     }
     rt->pools[spec->index] = pw_pool_create(cpool, &setup);
+    rt->stats[spec->index] = pw_stats_name(rt->setup.counted, spec->index,
+                                           spec->name, spec->isolation);
+    pw_stats_set_slots(rt->stats[spec->index], count_slots(rt, spec));
     rt->stamps[spec->index] =
         apr_pcalloc(cpool, sizeof(**rt->stamps) * (slots + 1));
     rt->demand.found[spec->index] = apr_pcalloc(
@@ -597,6 +627,7 @@ static void create_pools(pw_runtime_t *rt, apr_pool_t *cpool)
     pw_demand_init(rt, cpool);
     pw_scale_init(rt, cpool);
     rt->pools = apr_pcalloc(cpool, sizeof(*rt->pools) * all);
+    rt->stats = apr_pcalloc(cpool, sizeof(*rt->stats) * all);
     rt->stamps = apr_pcalloc(cpool, sizeof(*rt->stamps) * all);
     for (int i = 0; i < rt->map->interps->nelts; i++) {
         pw_runtime_add_pool(
@@ -640,9 +671,11 @@ static apr_status_t start_keeper(pw_runtime_t *rt, apr_pool_t *cpool)
 }
 
 /* Never freed: a thread of another module may end after the child's pool. */
-static pw_runtime_t *new_runtime(const pw_runtime_setup_t *setup)
+static pw_runtime_t *new_runtime(const pw_runtime_setup_t *setup,
+                                 apr_pool_t *cpool)
 {
     pw_runtime_t *rt = calloc(1, sizeof(*rt));
+    int shared;
 
     if (!rt || pthread_key_create(&thread_key, thread_ended) != 0) {
         free(rt);
@@ -650,6 +683,9 @@ static pw_runtime_t *new_runtime(const pw_runtime_setup_t *setup)
     }
     rt->setup = *setup;
     rt->map = setup->map;
+    if (!setup->counted) {
+        rt->setup.counted = pw_stats_join(NULL, cpool, 0, "", &shared);
+    }
     pw_lock_init(&rt->creating);
     pw_lock_init(&rt->lock);
     pw_cond_init(&rt->changed);
@@ -672,7 +708,7 @@ apr_status_t pw_runtime_start(apr_pool_t *cpool,
                "that embeds Python");
         return APR_EGENERAL;
     }
-    rt = new_runtime(setup);
+    rt = new_runtime(setup, cpool);
     if (!rt) {
         return APR_ENOMEM;
     }

@@ -16,6 +16,7 @@
 #include "pw_metrics.h"
 #include "pw_pool.h"
 #include "pw_spec.h"
+#include "pw_stats.h"
 
 typedef struct pw_runtime_t pw_runtime_t;
 
@@ -23,6 +24,7 @@ typedef struct pw_runtime_setup_t {
     const pw_map_t *map;
     const char *module_name;    /* built-in module, "polywsgi" */
     void *(*module_init)(void); /* its PyInit function: returns PyObject * */
+    pw_counted_t *counted;      /* the child's place in pw_stats, or NULL */
 } pw_runtime_setup_t;
 
 /* See pw_gate_start, which calls this with the GATEWAY's module. */
@@ -37,6 +39,7 @@ typedef struct pw_lease_t {
     struct pw_instance_t *instance;
     const pw_app_spec_t *app;
     pw_runtime_t *rt;
+    pw_stat_instance_t *stats; /* the instance's */
 } pw_lease_t;
 
 /*
@@ -60,6 +63,13 @@ void pw_runtime_drop(pw_runtime_t *rt, pw_lease_t *lease);
 /* The request that the calling OS thread is running, for sys.stderr: set and
  * read by the GATEWAY only. Returns the place, never NULL. */
 void **pw_runtime_current_request(void);
+
+/* What pw_stats keeps of an interpreter, by its index; never NULL for one that
+ * has a pool. Any thread. */
+pw_stat_interp_t *pw_runtime_stats(pw_runtime_t *rt, int index);
+
+/* The calling OS thread's place in pw_stats; NULL: there is no memory. */
+pw_caller_t *pw_runtime_caller(pw_runtime_t *rt);
 
 /* Counters of this child; any thread may add to them. */
 pw_metrics_t *pw_runtime_metrics(pw_runtime_t *rt);

@@ -5,13 +5,14 @@
  * Declared in pw_instance.h. It never attaches.
  *
  * THE RULE OF GROWTH, for a pool whose WSGIInstances is a range. While calls
- * run it is looked at every 50 ms. A look is pressed where a call lacks a
- * place, or where somebody stands at the gate of every instance that serves:
- * then each GIL is taken, and one more instance would run at once. When pressed
- * looks are ten more than others (half a second of pressure at least) one
- * instance is added, if none is loading. After a minute without a pressed look
- * the newest one ends. What an instance costs (loading it, its memory) is
- * thereby spent on a load that stays, and not on one burst.
+ * run it is looked at every 50 ms, and what its requests have waited for a GIL
+ * since the last look is added up, less half of the time that has passed, for
+ * each instance that serves; never below 0. So the sum grows where on average
+ * more than one request waits for every two instances. At half a second one
+ * instance is added, if none is loading; at once where a request lacks a place
+ * in ten looks in a row. After a minute in which the sum was 0 the newest one
+ * ends. What an instance costs (its load, its memory) is thereby spent on a
+ * load that stays, not on one burst.
  */
 #include "pw_instance.h"
 
@@ -19,12 +20,16 @@
 
 #define LOOK_BUSY 50000               /* microseconds */
 #define LOOK_IDLE APR_USEC_PER_SEC    /* likewise */
-#define PRESSURE 10                   /* pressed looks, less the others */
+#define WAITED (APR_USEC_PER_SEC / 2) /* of the sum, for one more instance */
+#define CROWDED 10                    /* looks at a call without a place */
 #define QUIET (60 * APR_USEC_PER_SEC) /* before the newest instance ends */
 
 typedef struct pw_scale_t {
-    int pressure;         /* keeper: */
-    pw_instant_t pressed; /* keeper: the last pressed look, or change */
+    apr_int64_t sum;      /* keeper: see above, microseconds */
+    apr_uint64_t waited;  /* keeper: for a GIL, at the last look */
+    pw_instant_t looked;  /* keeper: the last look */
+    int crowded;          /* keeper: looks at a call without a place */
+    pw_instant_t pressed; /* keeper: the sum was last above 0, or a change */
     apr_uint64_t granted; /* keeper: of the last look */
     pw_instant_t used;    /* keeper: when that last changed */
 } pw_scale_t;
@@ -55,33 +60,29 @@ void pw_scale_record(pw_runtime_t *rt, const pw_interp_spec_t *spec)
 
 /* ---- growth ------------------------------------------------------------ */
 
-typedef struct gates_t {
-    int open;   /* of instances that serve */
-    int closed; /* likewise */
-} gates_t;
-
-static void count_gate(void *baton, const pw_member_t *m)
+/* What requests have waited for a GIL in this child, ever. */
+static apr_uint64_t waited(pw_runtime_t *rt, const pw_interp_spec_t *spec)
 {
-    const pw_instance_t *inst = (const pw_instance_t *)m;
-    gates_t *gates = baton;
-
-    if (m->state != PW_READY || m->trial || m->retire) {
-        return;
-    }
-    if (__atomic_load_n(&inst->gate, __ATOMIC_RELAXED)) {
-        gates->closed++;
-    }
-    else {
-        gates->open++;
-    }
+    return __atomic_load_n(
+        &rt->stats[spec->index]->sums.times[PW_TIME_ATTACH].sum,
+        __ATOMIC_RELAXED);
 }
 
-static int is_pressed(pw_pool_t *pool, const pw_pool_look_t *look)
+/* Adds up what is new since the last look. */
+static void sum_up(pw_scale_t *sc, apr_uint64_t total,
+                   const pw_pool_look_t *look, pw_instant_t now)
 {
-    gates_t gates = {0, 0};
-
-    pw_pool_each(pool, count_gate, &gates);
-    return look->starving > 0 || (gates.closed > 0 && gates.open == 0);
+    sc->sum += (apr_int64_t)(total - sc->waited)
+               - (now - sc->looked) * look->serving / 2;
+    sc->waited = total;
+    sc->looked = now;
+    sc->crowded = look->starving > 0 ? sc->crowded + 1 : 0;
+    if (sc->sum < 0) {
+        sc->sum = 0;
+    }
+    if (sc->sum > 0 || sc->crowded > 0) {
+        sc->pressed = now;
+    }
 }
 
 static void grow(pw_pool_t *pool, const pw_interp_spec_t *spec,
@@ -93,8 +94,8 @@ static void grow(pw_pool_t *pool, const pw_interp_spec_t *spec,
     }
     pw_pool_resize(pool, look->target + 1);
     pw_log(&spec->log, PW_LOG_INFO,
-           "PW0123 %s: requests wait for the GIL of all %d instance%s; one "
-           "more is added (up to %d)",
+           "PW0123 %s: requests wait for the GIL of %d instance%s; one more is "
+           "added (up to %d)",
            spec->name, look->target, look->target == 1 ? "" : "s",
            spec->instances_max);
 }
@@ -115,15 +116,9 @@ static void shrink(pw_pool_t *pool, const pw_interp_spec_t *spec,
 static void scale(pw_scale_t *sc, pw_pool_t *pool, const pw_interp_spec_t *spec,
                   const pw_pool_look_t *look, pw_instant_t now)
 {
-    if (is_pressed(pool, look)) {
-        sc->pressed = now;
-        sc->pressure++;
-    }
-    else if (sc->pressure > 0) {
-        sc->pressure--;
-    }
-    if (sc->pressure >= PRESSURE) {
-        sc->pressure = 0;
+    if (sc->sum >= WAITED || sc->crowded >= CROWDED) {
+        sc->sum = 0;
+        sc->crowded = 0;
         grow(pool, spec, look);
     }
     else if (now - sc->pressed >= QUIET) {
@@ -180,6 +175,7 @@ static int look_at(pw_runtime_t *rt, const pw_interp_spec_t *spec)
     if (spec->instances_min == spec->instances_max) {
         return 0;
     }
+    sum_up(sc, waited(rt, spec), &look, now);
     scale(sc, pool, spec, &look, now);
     return look.running + look.waiting > 0;
 }

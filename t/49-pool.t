@@ -3,6 +3,7 @@
 # of instances in a child that lives on.
 use PWTest;
 use PWTest::Server;
+use JSON::PP qw(decode_json);
 
 my $own_gil = python_at_least(3, 13);
 my $ends    = python_at_least(3, 14);
@@ -54,6 +55,19 @@ my %pool = (
 my $server = PWTest::Server->new(name => 'pool', conf => join '',
     (map { block($_, @{ $pool{$_} }) . mount($_) } sort keys %pool));
 $server->app("$_.py", $app) for keys %pool;
+
+# One that loads a shared object, a copy of one of Python's own.
+chomp(my $lib = qx($ENV{PW_T_PYTHON} -c 'import sysconfig as s; print(s.get_path("platstdlib"))'));
+my ($object) = map { glob "$lib/lib-dynload/$_.cpython*.so" } qw(_zoneinfo _json _csv _queue);
+my $copy = "$server->{dir}/apps/copy.so";
+if ($object) {
+    my ($name) = $object =~ m{([^/.]+)[^/]*$};
+    write_text($copy, read_text($object));
+    $server->app('object.py', "import importlib.machinery as m, importlib.util as u\n"
+        . "loader = m.ExtensionFileLoader('$name', '$copy')\n"
+        . "u.module_from_spec(u.spec_from_file_location('$name', '$copy', loader=loader))\n$app");
+}
+announce(qr/PW0023/); # the limits of this test
 announce(qr/PW0021/) if !$own_gil;
 announce(qr/PW0022/) if !$own_gil;
 ok($server->start, 'started');
@@ -169,17 +183,27 @@ subtest 'a successor that does not load' => sub {
 
 subtest 'a shared object that was replaced' => sub {
     plan skip_all => 'nothing is replaced' if !$own_gil;
-    my ($object) = grep { -f } glob "$server->{dir}/apps/_zoneinfo*.so";
-    plan skip_all => 'Python has no _zoneinfo of its own' if !$object;
+    plan skip_all => 'Python has no extension in a file' if !$object;
+    is($server->get('/object')->{status}, 200, 'an application with a shared object');
+    unlink $copy;
+    write_text($copy, read_text($object));
+    my %seen;
+    announce(qr/PW0109 object/);
+    ok(wait_for {
+        $seen{ token('/object') }++;
+        $server->lines(qr/PW0109 object: .*\Q$copy\E has changed/);
+    }, 'is not replaced, and that is said');
+    is(keys %seen, 1, 'it serves on');
 };
 
 subtest 'WSGIIdleTimeout' => sub {
+    my $before = $server->lines(qr/PW0121 idle/);
     my $token = token('/idle');
     if (!$own_gil) {
         ok(!$server->lines(qr/PW0121/), 'no effect on this Python');
         return;
     }
-    ok(wait_for { $server->lines(qr/PW0121 idle/) }, 'unloaded');
+    ok(wait_for { $server->lines(qr/PW0121 idle/) > $before }, 'unloaded');
     my $again = token('/idle');
     isnt($again, '', 'the next request is served');
     isnt($again, $token, 'by a fresh instance');
@@ -230,7 +254,7 @@ my @lines = (
 );
 my $check = PWTest::Server->new(name => 'pool-conf', conf => '');
 my $info  = '@APPS@/info.py';
-cases('refused lines', sub {
+cases(sub {
     my ($case) = @_;
     my ($directive) = split ' ', $case->{conf};
     $check->{conf} = $case->{conf};
@@ -260,8 +284,10 @@ subtest 'derived limits' => sub {
     my $both = dump_of($a . $b);
     is($both->{a}{concurrency}, 6, 'two, 16 threads: 6 places');
     is($both->{a}{queue_limit}, 2, 'and 2 wait');
-    my $h2 = dump_of("<IfModule !x>\nH2MaxWorkers 8\n</IfModule>\n$a$b")
-        if PWTest::Server::has('http2');
+    if (PWTest::Server::has('http2')) {
+        my $h2 = dump_of("<IfModule http2_module>\nH2MaxWorkers 8\n</IfModule>\n$a$b");
+        is($h2->{a}{concurrency}, 3, 'HTTP/2 with 8 threads: 3 places');
+    }
     my $more = dump_of("WSGIInstances 1-3\n$a$b");
     is($more->{b}{concurrency}, 2, 'divided by the most instances');
     is_deeply($more->{b}{instances}, [ 1, 3 ], 'a range');
