@@ -135,6 +135,29 @@ subtest 'a full queue' => sub {
     is(@records, 1, 'one record, however many requests');
 };
 
+subtest 'a request body is read ahead' => sub {
+    my $conn = $server->connect;
+    $conn->send(PWTest::HTTP::head(method => 'POST', path => '/narrow?slow',
+        headers => [ 'Content-Length' => 10 ]) . 'half ');
+    is($server->get('/narrow?meanwhile')->{status}, 200, 'who sends slowly holds no place');
+    is(calls('slow'), 0, 'and the application is not called yet');
+    $conn->send('whole');
+    is($conn->response->{status}, 200, 'when the body is there, it is');
+    is(calls('slow'), 1, 'once');
+    $conn->close;
+
+    my @bad = (['400', "zz\r\n"], ['400', "5\r\nabcdefgh\r\n"]);
+    for my $case (@bad) {
+        my $c = $server->connect;
+        $c->send(PWTest::HTTP::head(method => 'POST', path => '/narrow?bad',
+            headers => [ 'Transfer-Encoding' => 'chunked' ]) . $case->[1]);
+        is($c->response->{status}, $case->[0], 'a bad chunk is answered');
+        $c->close;
+    }
+    is(calls('bad'), 0, 'by httpd, without the application');
+    announce(qr/AH0\d{4}/);
+};
+
 subtest 'the time in the queue' => sub {
     my $held = ask('/hasty/hold?hasty');
     wait_for { calls('hasty') };
