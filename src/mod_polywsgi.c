@@ -253,6 +253,7 @@ static int handler(request_rec *r)
     if (!r->handler || strcmp(r->handler, PW_HANDLER) != 0) {
         return DECLINED;
     }
+    pw_lock_take_memory();
     status = find_target(r, &target);
     if (status != OK) {
         return status;
@@ -261,7 +262,9 @@ static int handler(request_rec *r)
         return HTTP_LENGTH_REQUIRED;
     }
     x = pw_exchange_httpd_create(r, &target);
-    return answer(r, x, pw_gate_run(child_runtime, target.app, x));
+    status = answer(r, x, pw_gate_run(child_runtime, target.app, x));
+    pw_lock_give_memory();
+    return status;
 }
 
 void pw_module_register_hooks(apr_pool_t *pool)

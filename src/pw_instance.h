@@ -70,6 +70,8 @@ struct pw_instance_t {
 
     pw_gate_place_t *gate; /* atomic: the last at the gate; NULL: it is open */
 
+    pw_held_t *unheld; /* atomic: what the next one to attach drops */
+
     PyInterpreterState *interp; /* life: NULL until created */
     PyThreadState *own;         /* life: its own thread's state */
     PyObject *functions;        /* life: dict of src/py's functions. owned */

@@ -228,6 +228,51 @@ void pw_interp_reap(pw_attached_t *at, int all)
     }
 }
 
+/* ---- references that outlive their lease ------------------------------- */
+
+struct pw_held_t {
+    pw_held_t *next;  /* of the instance's list */
+    PyObject *object; /* owned */
+};
+
+pw_held_t *pw_interp_hold(PyObject *object)
+{
+    pw_held_t *held = malloc(sizeof(*held));
+
+    if (held) {
+        held->object = Py_NewRef(object);
+    }
+    return held;
+}
+
+void pw_interp_unhold(pw_instance_t *inst, pw_held_t *held)
+{
+    held->next = __atomic_load_n(&inst->unheld, __ATOMIC_RELAXED);
+    while (!__atomic_compare_exchange_n(&inst->unheld, &held->next, held, 1,
+                                        __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
+        continue;
+    }
+}
+
+int pw_interp_drop(pw_attached_t *at)
+{
+    pw_instance_t *inst = at->instance;
+    pw_held_t *held, *next;
+    int count = 0;
+
+    if (!__atomic_load_n(&inst->unheld, __ATOMIC_RELAXED)) {
+        return 0;
+    }
+    held = __atomic_exchange_n(&inst->unheld, NULL, __ATOMIC_ACQUIRE);
+    for (; held; held = next) {
+        next = held->next;
+        Py_DECREF(held->object);
+        free(held);
+        count++;
+    }
+    return count;
+}
+
 /* ---- what is inside ---------------------------------------------------- */
 
 const pw_interp_spec_t *pw_interp_spec(const pw_instance_t *inst)

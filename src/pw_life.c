@@ -73,11 +73,14 @@ static void life_load(pw_instance_t *inst, int slot)
 static void life_reap(pw_instance_t *inst)
 {
     pw_attached_t at;
+    int dropped;
 
     if (inst->interp) {
         pw_interp_enter_own(inst, &at);
         pw_interp_reap(&at, 0);
+        dropped = pw_interp_drop(&at);
         pw_interp_leave(&at);
+        pw_pool_unhold(&inst->member, dropped);
     }
 }
 
