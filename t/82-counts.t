@@ -139,7 +139,8 @@ for my $i (@{ interpreters() }) {
     is($i->{lost}, 0, 'none is lost');
     is("$i->{queued} $i->{running}", '0 0', 'nothing waits or runs');
     is(sum(map { $_->{in_flight} } @{ $i->{instances} }), 0, 'in any instance');
-    is($i->{seconds}{$_}{count}, $served, "as many times of $_") for qw(queue attach application);
+    is($i->{seconds}{queue}{count}, $served + $i->{dropped}, 'as many times of queue');
+    is($i->{seconds}{$_}{count}, $served, "as many times of $_") for qw(attach application);
     $served{$_} += $i->{served}{$_} for keys %{ $i->{served} };
     $all += $i->{accepted};
     is($i->{refused}{load_failed}, $refused, 'refused by failed loads alone');
