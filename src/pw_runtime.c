@@ -539,13 +539,17 @@ void pw_runtime_add_pool(pw_runtime_t *rt, const pw_interp_spec_t *spec,
         lazy[s] = (unsigned char)pw_runtime_app(rt, spec, s)->lazy;
     }
     rt->pools[spec->index] = pw_pool_create(cpool, &setup);
-    rt->stats[spec->index] = pw_stats_name(rt->setup.counted, spec->index,
-                                           spec->name, spec->isolation);
-    pw_stats_set_slots(rt->stats[spec->index], rt->map->threads);
     rt->stamps[spec->index] =
         apr_pcalloc(cpool, sizeof(**rt->stamps) * (slots + 1));
     rt->demand.found[spec->index] = apr_pcalloc(
         cpool, sizeof(**rt->demand.found) * (size_t)(rt->map->found_max + 1));
+}
+
+void pw_runtime_count(pw_runtime_t *rt, const pw_interp_spec_t *spec)
+{
+    rt->stats[spec->index] = pw_stats_name(rt->setup.counted, spec->index,
+                                           spec->name, spec->isolation);
+    pw_stats_set_slots(rt->stats[spec->index], rt->map->threads);
 }
 
 static void create_pools(pw_runtime_t *rt, apr_pool_t *cpool)
@@ -557,9 +561,11 @@ static void create_pools(pw_runtime_t *rt, apr_pool_t *cpool)
     rt->stats = apr_pcalloc(cpool, sizeof(*rt->stats) * all);
     rt->stamps = apr_pcalloc(cpool, sizeof(*rt->stamps) * all);
     for (int i = 0; i < rt->map->interps->nelts; i++) {
-        pw_runtime_add_pool(
-            rt, APR_ARRAY_IDX(rt->map->interps, i, const pw_interp_spec_t *),
-            cpool);
+        const pw_interp_spec_t *spec =
+            APR_ARRAY_IDX(rt->map->interps, i, const pw_interp_spec_t *);
+
+        pw_runtime_add_pool(rt, spec, cpool);
+        pw_runtime_count(rt, spec);
     }
 }
 
