@@ -124,7 +124,7 @@ const pw_app_spec_t *pw_runtime_app(const pw_runtime_t *rt,
 void pw_runtime_add_pool(pw_runtime_t *rt, const pw_interp_spec_t *spec,
                          apr_pool_t *cpool);
 
-/* Gives an interpreter that has its name its place in pw_stats; before its first
+/* Gives an interpreter that has its name a place in pw_stats, before its first
  * instance. Start thread, or with demand.lock. */
 void pw_runtime_count(pw_runtime_t *rt, const pw_interp_spec_t *spec);
 
