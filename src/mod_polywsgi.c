@@ -25,6 +25,7 @@
 #include "pw_found.h"
 #include "pw_gate.h"
 #include "pw_htaccess.h"
+#include "pw_limits.h"
 #include "pw_module.h"
 #include "pw_mount.h"
 #include "pw_pyversion.h"
@@ -77,12 +78,24 @@ static int check_files(const server_rec *s, apr_pool_t *ptemp)
     return pw_access_check(s, ptemp);
 }
 
+/* What is not said of interpreters follows from the MPM. */
+static void settle(pw_resolved_t *resolved)
+{
+    pw_map_t *map = &resolved->map;
+    int threads = ask_mpm(AP_MPMQ_MAX_THREADS);
+
+    map->threads = threads > 0 ? threads : 1;
+    pw_limits_settle(map, map->threads,
+                     map->interps->nelts + resolved->may_find > 1);
+}
+
 static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                         server_rec *s)
 {
     int rc = pw_resolve(pconf, s);
 
     (void)plog;
+    settle(pw_config_server(s)->resolved);
     return rc == OK ? check_files(s, ptemp) : rc;
 }
 
@@ -90,10 +103,9 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                        server_rec *s)
 {
     pw_resolved_t *resolved = pw_config_server(s)->resolved;
-    int threads = ask_mpm(AP_MPMQ_MAX_THREADS);
 
     (void)plog;
-    resolved->map.threads = threads > 0 ? threads : 1;
+    settle(resolved);
     resolved->multithread =
         ask_mpm(AP_MPMQ_IS_THREADED) != AP_MPMQ_NOT_SUPPORTED;
     resolved->most_children = ask_mpm(AP_MPMQ_MAX_DAEMONS);
@@ -103,6 +115,7 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
         ap_add_version_component(pconf, "mod_polywsgi/" PW_VERSION);
         pw_access_warn(s, ptemp);
         pw_advice_at_start(s, resolved, ptemp);
+        pw_limits_warn(s, &resolved->map, ptemp);
         pw_foreign_say(s);
     }
     return OK;

@@ -28,6 +28,15 @@ apr_status_t pw_gate_start(apr_pool_t *cpool, const pw_map_t *map,
 
 /* ---- before Python ----------------------------------------------------- */
 
+/* What a client gets whose request body could not be read. */
+static int unread_status(apr_status_t rv)
+{
+    if (rv == APR_ENOSPC) {
+        return 413;
+    }
+    return APR_STATUS_IS_TIMEUP(rv) ? 408 : 400;
+}
+
 /* 0, or the HTTP status to answer, logged. A failed load was an error record
  * of its own when it happened: not again for each request. */
 static int lease_instance(pw_runtime_t *rt, const pw_app_spec_t *app,
@@ -43,10 +52,17 @@ static int lease_instance(pw_runtime_t *rt, const pw_app_spec_t *app,
         [PW_LEASE_CLOSED] = {"PW0302", PW_LOG_INFO, 503, PW_REFUSED_CLOSED},
         [PW_LEASE_TIMEOUT] = {"PW0303", PW_LOG_ERR, 503, PW_REFUSED_STARTUP},
         [PW_LEASE_STOPPING] = {"PW0304", PW_LOG_INFO, 503, PW_REFUSED_STOPPING},
+        [PW_LEASE_FULL] = {"PW0306", PW_LOG_INFO, 503, PW_REFUSED_FULL},
+        [PW_LEASE_STUCK] = {"PW0308", PW_LOG_INFO, 503, PW_REFUSED_BUSY},
+        [PW_LEASE_LATE] = {"PW0309", PW_LOG_INFO, 503, PW_REFUSED_LATE},
+        [PW_LEASE_NONE] = {"PW0307", PW_LOG_INFO, 503, PW_REFUSED_MEMORY},
     };
     const char *why = NULL;
-    pw_lease_e rc = pw_runtime_lease(rt, app, lease, &why);
+    pw_lease_e rc;
 
+    lease->call.method = x->method;
+    lease->call.path = x->uri;
+    rc = pw_runtime_lease(rt, app, lease, &why);
     if (rc == PW_LEASE_OK) {
         pw_stats_leased(call, lease->stats);
         return 0;
@@ -56,6 +72,48 @@ static int lease_instance(pw_runtime_t *rt, const pw_app_spec_t *app,
            refusals[rc].code, app->label, why ? why : "no instance to run it",
            x->uri, refusals[rc].status);
     return refusals[rc].status;
+}
+
+/* A body that fits is there before the request takes a place: a slow client
+ * holds none. 0, or the HTTP status to answer. */
+static int read_ahead(const pw_app_spec_t *app, pw_exchange_t *x,
+                      pw_call_t *call)
+{
+    apr_status_t rv;
+    int status;
+
+    if (!x->has_body || app->interp->request_buffer == 0) {
+        return 0;
+    }
+    pw_stats_body(call);
+    rv = x->ops->read_ahead(x, (apr_size_t)app->interp->request_buffer);
+    if (rv == APR_SUCCESS) {
+        pw_stats_queue(call);
+        return 0;
+    }
+    status = unread_status(rv);
+    pw_stats_served(call, status);
+    pw_log(&x->log, PW_LOG_INFO,
+           "PW0322 %s: the request body could not be read (status %d), and the "
+           "application is not called; %s answered %d",
+           app->label, (int)rv, x->uri, status);
+    return status;
+}
+
+/* The client went away while its request waited. */
+static int is_dropped(pw_runtime_t *rt, const pw_app_spec_t *app,
+                      pw_exchange_t *x, pw_lease_t *lease, pw_call_t *call)
+{
+    if (lease->call.leased == lease->call.asked || !x->ops->gone(x)) {
+        return 0;
+    }
+    pw_stats_dropped(call);
+    pw_runtime_drop(rt, lease);
+    pw_log(&x->log, PW_LOG_INFO,
+           "PW0311 %s: the client went away while %s waited for a place; it "
+           "is dropped",
+           app->label, x->uri);
+    return 1;
 }
 
 static int no_thread_state(const pw_app_spec_t *app, pw_exchange_t *x)
@@ -71,14 +129,8 @@ static int no_thread_state(const pw_app_spec_t *app, pw_exchange_t *x)
 /* The application could not read the request body, and let it pass. */
 static void refuse_body(pw_request_t *rq)
 {
-    int status = 400;
+    int status = unread_status(rq->unread);
 
-    if (rq->unread == APR_ENOSPC) {
-        status = 413;
-    }
-    else if (APR_STATUS_IS_TIMEUP(rq->unread)) {
-        status = 408;
-    }
     PyErr_Clear();
     rq->answer = status;
     if (rq->begun) {
@@ -238,9 +290,15 @@ int pw_gate_run(pw_runtime_t *rt, const pw_app_spec_t *app, pw_exchange_t *x)
         return no_thread_state(app, x);
     }
     pw_stats_accept(caller, &call);
-    status = lease_instance(rt, app, x, &lease, &call);
+    status = read_ahead(app, x, &call);
+    if (status == 0) {
+        status = lease_instance(rt, app, x, &lease, &call);
+    }
     if (status != 0) {
         return status;
+    }
+    if (is_dropped(rt, app, x, &lease, &call)) {
+        return 503;
     }
     rq.bb = apr_brigade_create(x->pool, x->buckets);
     if (run_leased(&rq, &lease, &call) < 0) {

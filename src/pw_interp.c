@@ -6,6 +6,7 @@
  */
 #include "pw_instance.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,6 +85,48 @@ static pw_tstate_t *create_locked(pw_instance_t *inst, apr_uint64_t serial,
     return e;
 }
 
+/* First come, first served, without a lock. */
+static void queue_at_gate(pw_instance_t *inst, pw_gate_place_t *place)
+{
+    pw_gate_place_t *before;
+
+    place->next = NULL;
+    before = __atomic_exchange_n(&inst->gate, place, __ATOMIC_ACQ_REL);
+    if (before) {
+        __atomic_store_n(&before->next, place, __ATOMIC_RELEASE);
+        while (sem_wait(place->turn) != 0) {
+            continue; /* a signal */
+        }
+    }
+}
+
+/* Who came after may not have written itself down yet: that takes it two
+ * instructions. */
+static void pass_gate(pw_instance_t *inst, pw_gate_place_t *place)
+{
+    pw_gate_place_t *last = place, *next;
+
+    if (__atomic_compare_exchange_n(&inst->gate, &last, NULL, 0,
+                                    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+        return;
+    }
+    next = __atomic_load_n(&place->next, __ATOMIC_ACQUIRE);
+    while (!next) {
+        sched_yield();
+        next = __atomic_load_n(&place->next, __ATOMIC_ACQUIRE);
+    }
+    sem_post(next->turn);
+}
+
+static void attach_in_turn(pw_attached_t *at, pw_thread_t *thread)
+{
+    pw_gate_place_t place = {.turn = &thread->turn};
+
+    queue_at_gate(at->instance, &place);
+    PyEval_RestoreThread(at->ts);
+    pass_gate(at->instance, &place);
+}
+
 int pw_interp_enter(pw_instance_t *inst, pw_attached_t *at)
 {
     pw_thread_t *thread = pw_runtime_thread(inst->rt);
@@ -111,7 +154,7 @@ int pw_interp_enter(pw_instance_t *inst, pw_attached_t *at)
     at->instance = inst;
     at->entry = e;
     at->ts = e->ts;
-    PyEval_RestoreThread(at->ts);
+    attach_in_turn(at, thread);
     return 0;
 }
 

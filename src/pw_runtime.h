@@ -34,6 +34,8 @@ apr_status_t pw_runtime_start(apr_pool_t *cpool,
 
 /* The right of one request to run one application in one instance. */
 typedef struct pw_lease_t {
+    pw_turn_t call; /* its place in the pool; call.method and call.path are set
+                     * before, and live as long as the lease */
     struct pw_instance_t *instance;
     const pw_app_spec_t *app;
     pw_runtime_t *rt;
@@ -42,8 +44,10 @@ typedef struct pw_lease_t {
 
 /*
  * Any worker thread, not attached. Leases an instance in which `app` is
- * loaded; waits for a load up to its interpreter's startup_timeout, and has a
- * failed one tried again where that is due. PW_LEASE_OK: *lease must be
+ * loaded; waits for a load up to its interpreter's startup_timeout, for a place
+ * up to its queue_timeout, and has a failed load tried again where that is due.
+ * Makes the first instance of an interpreter that has none (any more). Records
+ * refusals for want of a place, in their rate. PW_LEASE_OK: *lease must be
  * returned. Anything else: nothing is held (see pw_pool.h for the values);
  * `*why` then holds words for the log, constant.
  */
@@ -52,6 +56,9 @@ pw_lease_e pw_runtime_lease(pw_runtime_t *rt, const pw_app_spec_t *app,
 
 /* Gives the lease back. Same thread, not attached. */
 void pw_runtime_return(pw_lease_t *lease);
+
+/* Gives the lease of a request back that is not run: its client has gone. */
+void pw_runtime_drop(pw_runtime_t *rt, pw_lease_t *lease);
 
 /* The request that the calling OS thread is running, for sys.stderr: set and
  * read by the GATEWAY only. Returns the place, never NULL. */
