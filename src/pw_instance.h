@@ -66,7 +66,6 @@ struct pw_instance_t {
     pw_instance_t *next;          /* runtime.lock: */
     int generation;               /* const: 1 for the first of its name */
     int finished;                 /* runtime.lock: its thread has ended */
-    pw_stat_instance_t *stats;    /* const: its place, until it is DEAD */
 
     pw_gate_place_t *gate; /* atomic: the last at the gate; NULL: it is open */
 

@@ -45,6 +45,7 @@
 #include <apr_pools.h>
 
 #include "pw_lock.h"
+#include "pw_stats.h"
 
 typedef enum {
     PW_NEW = 0,
@@ -107,6 +108,8 @@ typedef struct pw_member_t {
     int retire;                  /* lock: it shall drain */
     int reap;                    /* lock: its thread shall reap */
     unsigned char *slots;        /* lock: pw_slot_e of each application */
+    pw_stat_instance_t *stats;   /* const: where its state is shown, or NULL;
+                                  * until it is DEAD */
 } pw_member_t;
 
 /* One request on its way through a pool: on the stack of its thread, linked

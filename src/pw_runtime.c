@@ -231,7 +231,8 @@ static pw_instance_t *new_instance(pw_runtime_t *rt,
     inst->spec = spec;
     inst->rt = rt;
     inst->generation = generation;
-    inst->stats = pw_stats_add_instance(rt->stats[spec->index], generation);
+    inst->member.stats =
+        pw_stats_add_instance(rt->stats[spec->index], generation);
     inst->tstates.bound =
         spec->thread_states > 0 ? spec->thread_states : rt->map->threads;
     pw_lock_init(&inst->lock);
@@ -295,7 +296,6 @@ apr_status_t pw_runtime_spawn(pw_runtime_t *rt, const pw_interp_spec_t *spec,
     pw_lock_release(&rt->lock);
     rc = start_thread(inst);
     if (rc != 0) {
-        pw_stats_set_state(rt->stats[spec->index], inst->stats, PW_DEAD);
         pw_pool_ended(&inst->member, PW_DEAD);
         pw_lock_take(&rt->lock);
         unlink_locked(rt, inst);
@@ -407,7 +407,7 @@ pw_lease_e pw_runtime_lease(pw_runtime_t *rt, const pw_app_spec_t *app,
         lease->instance = (pw_instance_t *)lease->call.member;
         lease->app = app;
         lease->rt = rt;
-        lease->stats = lease->instance->stats;
+        lease->stats = lease->instance->member.stats;
         if (last) {
             *last = lease->instance;
         }
