@@ -66,7 +66,6 @@ struct pw_instance_t {
     pw_instance_t *next;          /* runtime.lock: */
     int generation;               /* const: 1 for the first of its name */
     int finished;                 /* runtime.lock: its thread has ended */
-    pw_stat_instance_t *stats;    /* const: its place, until it is DEAD */
 
     pw_gate_place_t *gate; /* atomic: the last at the gate; NULL: it is open */
 
@@ -147,6 +146,10 @@ const pw_app_spec_t *pw_runtime_app(const pw_runtime_t *rt,
  * Start thread, or with demand.lock. */
 void pw_runtime_add_pool(pw_runtime_t *rt, const pw_interp_spec_t *spec,
                          apr_pool_t *cpool);
+
+/* Gives an interpreter that has its name a place in pw_stats, before its first
+ * instance. Start thread, or with demand.lock. */
+void pw_runtime_count(pw_runtime_t *rt, const pw_interp_spec_t *spec);
 
 /* Start thread, before others run. */
 void pw_demand_init(pw_runtime_t *rt, apr_pool_t *cpool);

@@ -81,7 +81,7 @@ static pw_tstate_t *create_locked(pw_instance_t *inst, apr_uint64_t serial,
     e->next = *bucket(t, serial);
     *bucket(t, serial) = e;
     pw_metrics_add(&inst->rt->metrics, tstates_created);
-    pw_stats_tstates(inst->stats, 1);
+    pw_stats_tstates(inst->member.stats, 1);
     return e;
 }
 
@@ -224,7 +224,7 @@ void pw_interp_reap(pw_attached_t *at, int all)
         PyThreadState_Delete(e->ts);
         free(e);
         pw_metrics_add(&at->instance->rt->metrics, tstates_freed);
-        pw_stats_tstates(at->instance->stats, -1);
+        pw_stats_tstates(at->instance->member.stats, -1);
     }
 }
 

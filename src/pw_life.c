@@ -45,24 +45,16 @@ static void log_trial(const pw_instance_t *inst, pw_trial_e trial)
     }
 }
 
-static void show_state(pw_instance_t *inst, pw_state_e state)
-{
-    pw_stats_set_state(pw_interp_stats(inst), inst->stats, state);
-}
-
 static void life_load(pw_instance_t *inst, int slot)
 {
     pw_trial_e trial;
     char retry[128];
 
     if (!inst->interp) {
-        show_state(inst, PW_LOADING);
         if (pw_interp_create(inst) < 0) {
-            show_state(inst, PW_BROKEN);
             pw_pool_broken(&inst->member);
             return;
         }
-        show_state(inst, PW_READY);
         pw_pool_created(&inst->member);
     }
     retry_words(inst, slot, retry, sizeof(retry));
@@ -92,7 +84,6 @@ static void life_replace(pw_instance_t *inst)
 
     rv = pw_runtime_spawn(inst->rt, inst->spec, inst->generation + 1, NULL);
     if (rv == APR_SUCCESS) {
-        show_state(inst, PW_DRAINING);
         pw_pool_drain(&inst->member);
         return;
     }
@@ -223,7 +214,6 @@ static void life_end(pw_instance_t *inst)
                "until the child ends",
                inst->spec->name, left);
     }
-    show_state(inst, state);
     pw_pool_ended(&inst->member, state);
     pw_runtime_finished(inst, left);
 }

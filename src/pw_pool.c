@@ -44,6 +44,9 @@ static void change_locked(pw_member_t *m, pw_state_e state)
     pw_lock_assert(&m->pool->lock);
     assert(transitions[m->state] & BIT(state));
     m->state = state;
+    if (m->stats) {
+        pw_stats_set_state(m->stats, state);
+    }
 }
 
 static int at_least(int value, int least)

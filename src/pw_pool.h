@@ -45,6 +45,7 @@
 #include <apr_pools.h>
 
 #include "pw_lock.h"
+#include "pw_stats.h"
 
 typedef enum {
     PW_NEW = 0,
@@ -98,17 +99,19 @@ typedef struct pw_member_t {
     pw_turn_t *oldest, *latest;  /* lock: the calls in it */
     pw_state_e state;            /* lock: */
     int leases;                  /* lock: calls in it */
-    int holds;             /* lock: what outlives calls; below 0 only while
+    int holds;                 /* lock: what outlives calls; below 0 only while
                                   * there are calls */
-    apr_uint64_t served;   /* lock: leases given */
-    apr_uint64_t renew_at; /* lock: served so many it is to be replaced;
+    apr_uint64_t served;       /* lock: leases given */
+    apr_uint64_t renew_at;     /* lock: served so many it is to be replaced;
                                   * 0: never */
-    int trial;             /* lock: not to be leased yet */
-    int replace;           /* lock: its thread shall replace it */
-    int renew;             /* lock: its thread shall add its successor */
-    int retire;            /* lock: it shall drain */
-    int reap;              /* lock: its thread shall reap */
-    unsigned char *slots;  /* lock: pw_slot_e of each application */
+    int trial;                 /* lock: not to be leased yet */
+    int replace;               /* lock: its thread shall replace it */
+    int renew;                 /* lock: its thread shall add its successor */
+    int retire;                /* lock: it shall drain */
+    int reap;                  /* lock: its thread shall reap */
+    unsigned char *slots;      /* lock: pw_slot_e of each application */
+    pw_stat_instance_t *stats; /* const: where its state is shown, or NULL;
+                                  * until it is DEAD */
 } pw_member_t;
 
 /* One request on its way through a pool: on the stack of its thread, linked

@@ -231,7 +231,8 @@ static pw_instance_t *new_instance(pw_runtime_t *rt,
     inst->spec = spec;
     inst->rt = rt;
     inst->generation = generation;
-    inst->stats = pw_stats_add_instance(rt->stats[spec->index], generation);
+    inst->member.stats =
+        pw_stats_add_instance(rt->stats[spec->index], generation);
     inst->tstates.bound =
         spec->thread_states > 0 ? spec->thread_states : rt->map->threads;
     pw_lock_init(&inst->lock);
@@ -295,7 +296,6 @@ apr_status_t pw_runtime_spawn(pw_runtime_t *rt, const pw_interp_spec_t *spec,
     pw_lock_release(&rt->lock);
     rc = start_thread(inst);
     if (rc != 0) {
-        pw_stats_set_state(rt->stats[spec->index], inst->stats, PW_DEAD);
         pw_pool_ended(&inst->member, PW_DEAD);
         pw_lock_take(&rt->lock);
         unlink_locked(rt, inst);
@@ -407,7 +407,7 @@ pw_lease_e pw_runtime_lease(pw_runtime_t *rt, const pw_app_spec_t *app,
         lease->instance = (pw_instance_t *)lease->call.member;
         lease->app = app;
         lease->rt = rt;
-        lease->stats = lease->instance->stats;
+        lease->stats = lease->instance->member.stats;
         if (last) {
             *last = lease->instance;
         }
@@ -611,13 +611,17 @@ void pw_runtime_add_pool(pw_runtime_t *rt, const pw_interp_spec_t *spec,
         lazy[s] = (unsigned char)pw_runtime_app(rt, spec, s)->lazy;
     }
     rt->pools[spec->index] = pw_pool_create(cpool, &setup);
-    rt->stats[spec->index] = pw_stats_name(rt->setup.counted, spec->index,
-                                           spec->name, spec->isolation);
-    pw_stats_set_slots(rt->stats[spec->index], count_slots(rt, spec));
     rt->stamps[spec->index] =
         apr_pcalloc(cpool, sizeof(**rt->stamps) * (slots + 1));
     rt->demand.found[spec->index] = apr_pcalloc(
         cpool, sizeof(**rt->demand.found) * (size_t)(rt->map->found_max + 1));
+}
+
+void pw_runtime_count(pw_runtime_t *rt, const pw_interp_spec_t *spec)
+{
+    rt->stats[spec->index] = pw_stats_name(rt->setup.counted, spec->index,
+                                           spec->name, spec->isolation);
+    pw_stats_set_slots(rt->stats[spec->index], count_slots(rt, spec));
 }
 
 static void create_pools(pw_runtime_t *rt, apr_pool_t *cpool)
@@ -630,9 +634,11 @@ static void create_pools(pw_runtime_t *rt, apr_pool_t *cpool)
     rt->stats = apr_pcalloc(cpool, sizeof(*rt->stats) * all);
     rt->stamps = apr_pcalloc(cpool, sizeof(*rt->stamps) * all);
     for (int i = 0; i < rt->map->interps->nelts; i++) {
-        pw_runtime_add_pool(
-            rt, APR_ARRAY_IDX(rt->map->interps, i, const pw_interp_spec_t *),
-            cpool);
+        const pw_interp_spec_t *spec =
+            APR_ARRAY_IDX(rt->map->interps, i, const pw_interp_spec_t *);
+
+        pw_runtime_add_pool(rt, spec, cpool);
+        pw_runtime_count(rt, spec);
     }
 }
 

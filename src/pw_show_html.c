@@ -396,8 +396,8 @@ static void add_calls(pw_text_t *to, const pw_show_t *show)
 
 static void add_children(pw_text_t *to, const pw_show_t *show)
 {
-    static const char *const heads[] = {"<Child",   "Restart", "Up for",
-                                        "Requests", "<State",  NULL};
+    static const char *const heads[] = {"<Child",    "Restart", "Up for",
+                                        "In flight", "<State",  NULL};
     const apr_array_header_t *all = show->census->children;
 
     pw_text_add(to, "<h2>Child processes</h2>\n");
@@ -414,7 +414,7 @@ static void add_children(pw_text_t *to, const pw_show_t *show)
                          ? apr_time_sec(show->now - child->started)
                          : 0);
         pw_text_add(to, "</td>");
-        add_cell(to, "requests", (apr_uint64_t)child->calls->nelts);
+        add_cell(to, "in flight", (apr_uint64_t)child->calls->nelts);
         add_text_cell(to, "state", child->ended ? "ended" : "serving");
         pw_text_add(to, "</tr>\n");
     }

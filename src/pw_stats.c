@@ -418,12 +418,8 @@ pw_stat_instance_t *pw_stats_add_instance(pw_stat_interp_t *interp,
     return i;
 }
 
-void pw_stats_set_state(pw_stat_interp_t *interp, pw_stat_instance_t *instance,
-                        int state)
+void pw_stats_set_state(pw_stat_instance_t *instance, int state)
 {
-    if (instance == interp->instances + PW_INSTANCES_MAX) {
-        return;
-    }
     if (state == PW_DEAD) {
         set(instance->in_flight, 0);
         set(instance->tstates, 0);

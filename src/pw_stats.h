@@ -296,10 +296,9 @@ void pw_stats_loaded(pw_stat_interp_t *interp, int ok, int fresh,
 pw_stat_instance_t *pw_stats_add_instance(pw_stat_interp_t *interp,
                                           int generation);
 
-/* Whoever changes it: its state is now this (pw_state_e). DEAD gives the place
- * to the next one: nothing may be counted there afterwards. */
-void pw_stats_set_state(pw_stat_interp_t *interp, pw_stat_instance_t *instance,
-                        int state);
+/* The pool: its state is now this (pw_state_e). DEAD gives the place to the
+ * next one: nothing may be counted there afterwards. */
+void pw_stats_set_state(pw_stat_instance_t *instance, int state);
 
 /* Any thread: thread states made (1) or deleted (-1). */
 void pw_stats_tstates(pw_stat_instance_t *instance, int more);

@@ -114,7 +114,7 @@ static void test_request(void)
        "which says whose it is");
     interp = pw_stats_name(own, 0, "blog", PW_ISOLATION_OWN_GIL);
     instance = pw_stats_add_instance(interp, 1);
-    pw_stats_set_state(interp, instance, PW_READY);
+    pw_stats_set_state(instance, PW_READY);
     pw_stats_set_slots(interp, 4);
     pw_stats_caller(own, &caller, 1);
     ok(only_call() == NULL, "an idle thread is no call");
@@ -336,11 +336,11 @@ static void test_full(void)
     for (int i = 0; i < PW_INSTANCES_MAX + 2; i++) {
         last = pw_stats_add_instance(interp, i);
     }
-    pw_stats_set_state(interp, last, PW_READY);
+    pw_stats_set_state(last, PW_READY);
     pw_stats_tstates(last, 1);
     ok(counted("a")->instances->nelts == PW_INSTANCES_MAX,
        "instances without a number are not shown");
-    pw_stats_set_state(interp, &interp->instances[3], PW_DEAD);
+    pw_stats_set_state(&interp->instances[3], PW_DEAD);
     ok(pw_stats_add_instance(interp, 9) == &interp->instances[3],
        "an ended one leaves its number to the next");
 
