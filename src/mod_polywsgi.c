@@ -89,12 +89,14 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
 {
     pw_resolved_t *resolved = pw_config_server(s)->resolved;
     int threads = ask_mpm(AP_MPMQ_MAX_THREADS);
+    int processes = ask_mpm(AP_MPMQ_MAX_DAEMONS);
 
     (void)plog;
     resolved->map.threads = threads > 0 ? threads : 1;
     resolved->multithread =
         ask_mpm(AP_MPMQ_IS_THREADED) != AP_MPMQ_NOT_SUPPORTED;
-    resolved->multiprocess = ask_mpm(AP_MPMQ_MAX_DAEMONS) > 1;
+    resolved->map.processes = processes > 0 ? processes : 1;
+    resolved->multiprocess = processes > 1;
     if (!is_first_pass()) {
         ap_add_version_component(pconf, "mod_polywsgi/" PW_VERSION);
         pw_access_warn(s, ptemp);

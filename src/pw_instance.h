@@ -46,6 +46,7 @@ struct pw_instance_t {
     pw_runtime_t *rt;             /* const: */
     pw_instance_t *next;          /* runtime.lock: */
     int generation;               /* const: 1 for the first of its name */
+    int number;                   /* const: polywsgi.instance, from 1 */
     int finished;                 /* runtime.lock: its thread has ended */
 
     PyInterpreterState *interp; /* life: NULL until created */
@@ -96,6 +97,7 @@ struct pw_runtime_t {
     int in_flight;             /* atomic: requests that have or want a lease */
     apr_uint64_t own_attached; /* atomic: how often pw_interp_enter_own did */
     apr_uint64_t probed;       /* keeper: own_attached at its last look */
+    int graceful;              /* atomic: the child ends so */
     int left_threads;          /* lock: Python threads still run somewhere */
     apr_uint64_t next_serial;  /* atomic: */
     pw_metrics_t metrics;      /* atomic: */

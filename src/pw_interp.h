@@ -51,6 +51,9 @@ void pw_interp_leave(pw_attached_t *at);
 /* The specification that the instance was made from. Any thread. */
 const pw_interp_spec_t *pw_interp_spec(const pw_instance_t *instance);
 
+/* Its number: counted from 1 in this child for its interpreter. Any thread. */
+int pw_interp_number(const pw_instance_t *instance);
+
 /* Borrowed from the instance: the loaded callable of a slot, NULL if none. */
 PyObject *pw_interp_callable(pw_attached_t *at, int slot);
 

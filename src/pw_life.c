@@ -9,6 +9,7 @@
 
 #include "pw_app.h"
 #include "pw_exc.h"
+#include "pw_hooks.h"
 
 /* How an ending instance's threads are waited for, in milliseconds. */
 #define END_BUDGET_MS 5000    /* a living child has time */
@@ -72,9 +73,10 @@ static void life_replace(pw_instance_t *inst)
     pw_pool_keep(&inst->member);
 }
 
-/* Runs stop.py: threading's and atexit's handlers, non-daemon threads joined
- * for part of the budget. Attached. */
-static void run_stop(pw_attached_t *at, double budget)
+/* Calls the application's hooks, then runs stop.py: threading's and atexit's
+ * handlers, non-daemon threads joined. Hooks and threads have half of the
+ * budget each. reason: see pw_hooks_stop. Attached. */
+static void run_stop(pw_attached_t *at, double budget, const char *reason)
 {
     const pw_interp_spec_t *spec = at->instance->spec;
     PyObject *done = NULL; /* new */
@@ -82,6 +84,7 @@ static void run_stop(pw_attached_t *at, double budget)
     if (!at->instance->functions) {
         return;
     }
+    pw_hooks_stop(at, budget / 2, reason);
     done = pw_interp_call(at, "stop", "(d)", budget);
     if (!done) {
         pw_exc_log(at, &spec->log, PW_LOG_ERR, "PW0104", spec->name,
@@ -116,7 +119,7 @@ static void life_end(pw_instance_t *inst)
 
     if (inst->interp) {
         pw_interp_enter_own(inst, &at);
-        run_stop(&at, END_BUDGET_MS / 1000.0 / 2);
+        run_stop(&at, END_BUDGET_MS / 1000.0 / 2, "script_reload");
         if (inst->spec->isolation != PW_ISOLATION_MAIN) {
             left = end_threads(&at, END_BUDGET_MS / 2);
         }
@@ -145,12 +148,14 @@ static void life_end(pw_instance_t *inst)
 static void life_stop(pw_instance_t *inst)
 {
     double budget = (double)inst->rt->map->shutdown_timeout / APR_USEC_PER_SEC;
+    int graceful = __atomic_load_n(&inst->rt->graceful, __ATOMIC_RELAXED);
     pw_attached_t at;
     int left = 0;
 
     if (inst->interp) {
         pw_interp_enter_own(inst, &at);
-        run_stop(&at, budget * 2 / 5);
+        run_stop(&at, budget * 2 / 5,
+                 graceful ? "graceful_signal" : "shutdown_signal");
         left = end_threads(&at, STOP_INTERRUPT_MS);
         pw_interp_reap(&at, 1);
         pw_interp_leave(&at);

@@ -215,6 +215,7 @@ static pw_instance_t *new_instance(pw_runtime_t *rt,
     inst->spec = spec;
     inst->rt = rt;
     inst->generation = generation;
+    inst->number = generation;
     inst->tstates.bound = rt->map->threads > 0 ? rt->map->threads : 1;
     pw_lock_init(&inst->lock);
     return inst;
@@ -634,6 +635,7 @@ apr_status_t pw_runtime_start(apr_pool_t *cpool,
 void pw_runtime_stopping(pw_runtime_t *rt, int graceful)
 {
     if (graceful) {
+        __atomic_store_n(&rt->graceful, 1, __ATOMIC_RELAXED);
         pw_keeper_quiesce(rt->keeper);
     }
     else {

@@ -74,6 +74,7 @@ typedef struct pw_map_t {
     pw_python_conf_t python;
     apr_interval_time_t shutdown_timeout; /* microseconds, for one child */
     int threads;                          /* ThreadsPerChild, 1 for prefork */
+    int processes;                        /* children at a time, at most */
     pw_log_t log;                         /* the main server's ErrorLog */
 } pw_map_t;
 
