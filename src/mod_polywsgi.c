@@ -27,6 +27,7 @@
 #include "pw_htaccess.h"
 #include "pw_module.h"
 #include "pw_mount.h"
+#include "pw_preload.h"
 #include "pw_pyversion.h"
 #include "pw_resolve.h"
 #include "pw_runtime.h"
@@ -138,6 +139,7 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
     if ((map->interps->nelts > 0 || resolved->may_find)
         && pw_gate_start(pchild, map, &child_runtime) == APR_SUCCESS) {
         apr_pool_pre_cleanup_register(pchild, NULL, end_child);
+        pw_preload_wait(child_runtime);
     }
 }
 

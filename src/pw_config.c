@@ -350,6 +350,24 @@ static const char *set_startup_timeout(cmd_parms *cmd, void *mconfig,
     return tuning ? parse_seconds(cmd, arg, &tuning->startup_timeout) : error;
 }
 
+static const char *set_preload(cmd_parms *cmd, void *mconfig, const char *arg)
+{
+    const char *error = NULL;
+    pw_tuning_t *tuning = tuning_of(cmd, mconfig, &error);
+
+    if (!tuning) {
+        return error;
+    }
+    tuning->preload = pw_preload_parse(arg);
+    if (tuning->preload == PW_PRELOAD_UNSET) {
+        return apr_psprintf(cmd->pool,
+                            "%s: '%s' is none of on, off and wait. Mend: use "
+                            "one of these",
+                            cmd->cmd->name, arg);
+    }
+    return NULL;
+}
+
 static const char *set_shutdown_timeout(cmd_parms *cmd, void *mconfig,
                                         const char *arg)
 {
@@ -408,8 +426,8 @@ static const char *set_allow_override(cmd_parms *cmd, void *mconfig, int on)
 static const char *check_children(cmd_parms *cmd, const char *name)
 {
     static const char *const allowed[] = {
-        "WSGIPythonHome", "WSGIPythonPath",     "WSGISetEnv",
-        "WSGIIsolation",  "WSGIStartupTimeout", NULL};
+        "WSGIPythonHome",     "WSGIPythonPath", "WSGISetEnv", "WSGIIsolation",
+        "WSGIStartupTimeout", "WSGIPreload",    NULL};
 
     for (const ap_directive_t *d = cmd->directive->first_child; d;
          d = d->next) {
@@ -423,7 +441,8 @@ static const char *check_children(cmd_parms *cmd, const char *name)
                                 "<WSGIInterpreter %s>: %s (line %d) does not "
                                 "belong in this block. Mend: it takes "
                                 "WSGIPythonHome, WSGIPythonPath, WSGISetEnv, "
-                                "WSGIIsolation and WSGIStartupTimeout",
+                                "WSGIIsolation, WSGIStartupTimeout and "
+                                "WSGIPreload",
                                 name, d->directive, d->line_num);
         }
     }
@@ -541,6 +560,10 @@ const command_rec pw_config_commands[] = {
                   "shared-gil or main."),
     AP_INIT_TAKE1("WSGIStartupTimeout", set_startup_timeout, NULL, RSRC_CONF,
                   "How long a request waits for its application to load."),
+    AP_INIT_TAKE1("WSGIPreload", set_preload, NULL, RSRC_CONF,
+                  "When applications are loaded: on (in the background of a "
+                  "new child), off (by their first request) or wait (before "
+                  "the child takes requests)."),
     AP_INIT_TAKE1("WSGIShutdownTimeout", set_shutdown_timeout, NULL, RSRC_CONF,
                   "How long the applications of an ending child have."),
     AP_INIT_FLAG("WSGIStrict", set_strict, NULL, RSRC_CONF,

@@ -130,11 +130,13 @@ static void dump_interp(const pw_resolved_t *out, const pw_interp_spec_t *spec,
 {
     apr_file_printf(to,
                     "\n    {\"name\": %s, \"isolation\": %s, \"home\": %s, "
-                    "\"path\": %s, \"startup_timeout\": %.3f, \"env\": [",
+                    "\"path\": %s, \"startup_timeout\": %.3f, "
+                    "\"preload\": \"%s\", \"env\": [",
                     quote(pool, spec->name),
                     quote(pool, pw_isolation_name(spec->isolation)),
                     quote(pool, spec->home), quote(pool, spec->path),
-                    (double)spec->startup_timeout / APR_USEC_PER_SEC);
+                    (double)spec->startup_timeout / APR_USEC_PER_SEC,
+                    pw_preload_name(spec->preload));
     dump_env(spec->env, pool, to);
     apr_file_puts("]", to);
     if (ap_exists_config_define("DUMP_POLYWSGI_ENV")) {

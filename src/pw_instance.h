@@ -48,6 +48,8 @@ struct pw_instance_t {
     int generation;               /* const: 1 for the first of its name */
     int number;                   /* const: polywsgi.instance, from 1 */
     int finished;                 /* runtime.lock: its thread has ended */
+    int pending;                  /* runtime.lock: loads of its start that have
+                                   * not ended */
 
     PyInterpreterState *interp; /* life: NULL until created */
     PyThreadState *own;         /* life: its own thread's state */
@@ -91,7 +93,7 @@ struct pw_runtime_t {
     pw_keeper_t *keeper;       /* const: */
     pw_lock_t creating;        /* held while an interpreter is created */
     pw_lock_t lock;            /* guards the fields below */
-    pw_cond_t changed;         /* an instance's thread has ended */
+    pw_cond_t changed;         /* an instance's thread has ended, or a load */
     pw_instance_t *instances;  /* lock: all that have a thread */
     int running;               /* lock: threads not yet ended */
     int in_flight;             /* atomic: requests that have or want a lease */
@@ -131,6 +133,14 @@ void pw_demand_stop(pw_runtime_t *rt);
 
 /* Last act of an instance's thread. left: Python threads remain in it. */
 void pw_runtime_finished(pw_instance_t *instance, int left);
+
+/* ---- pw_preload.c ---- */
+
+/* The loads that an instance begins with. Before its thread starts. */
+int pw_preload_count(const pw_runtime_t *rt, const pw_interp_spec_t *spec);
+
+/* Own thread: a load has ended, however. all: none of the others will come. */
+void pw_preload_loaded(pw_instance_t *instance, int all);
 
 /* ---- pw_interp.c: only on the instance's own thread (`life`) ---- */
 

@@ -36,12 +36,14 @@ static void life_load(pw_instance_t *inst, int slot)
     if (!inst->interp) {
         if (pw_interp_create(inst) < 0) {
             pw_pool_broken(&inst->member);
+            pw_preload_loaded(inst, 1);
             return;
         }
         pw_pool_created(&inst->member);
     }
     retry_words(inst, slot, retry, sizeof(retry));
     pw_pool_loaded(&inst->member, slot, pw_app_load(inst, slot, retry));
+    pw_preload_loaded(inst, 0);
 }
 
 static void life_reap(pw_instance_t *inst)

@@ -216,6 +216,7 @@ static pw_instance_t *new_instance(pw_runtime_t *rt,
     inst->rt = rt;
     inst->generation = generation;
     inst->number = generation;
+    inst->pending = pw_preload_count(rt, spec);
     inst->tstates.bound = rt->map->threads > 0 ? rt->map->threads : 1;
     pw_lock_init(&inst->lock);
     return inst;
