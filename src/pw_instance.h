@@ -100,6 +100,7 @@ struct pw_runtime_t {
     apr_uint64_t own_attached; /* atomic: how often pw_interp_enter_own did */
     apr_uint64_t probed;       /* keeper: own_attached at its last look */
     int graceful;              /* atomic: the child ends so */
+    int stopping;              /* atomic: the shutdown timeout runs */
     int left_threads;          /* lock: Python threads still run somewhere */
     apr_uint64_t next_serial;  /* atomic: */
     pw_metrics_t metrics;      /* atomic: */

@@ -11,10 +11,14 @@
 #include "pw_exc.h"
 #include "pw_hooks.h"
 
-/* How an ending instance's threads are waited for, in milliseconds. */
-#define END_BUDGET_MS 5000    /* a living child has time */
+/* How an ending instance is waited for, in milliseconds. */
+#define END_STOP_MS 2500 /* its hooks and handlers, in a living child */
+#define END_INTERRUPT_MS                                                       \
+    15000                     /* its threads: one of sentry_sdk's sleeps for
+                                * 10 s, deaf to SystemExit */
 #define STOP_INTERRUPT_MS 200 /* at a child's end they die anyway */
-#define POLL_MS 5
+#define POLL_MS 5             /* doubled up to */
+#define POLL_LAST_MS 80
 
 /* What the record of a failed load says of the next try. */
 static void retry_words(pw_instance_t *inst, int slot, char *buf, size_t size)
@@ -95,19 +99,26 @@ static void run_stop(pw_attached_t *at, double budget, const char *reason)
     Py_XDECREF(done);
 }
 
-/* Sends SystemExit to the application's threads until none is left or the
- * time is over. Returns how many are left. Attached. */
+/* Sends SystemExit to the application's threads until none is left or the time
+ * is over, which is shorter where the child ends. Returns how many are left.
+ * Attached. */
 static int end_threads(pw_attached_t *at, int budget_ms)
 {
-    pw_instant_t deadline = pw_now() + (pw_instant_t)budget_ms * 1000;
+    pw_instant_t begin = pw_now();
     int left = pw_interp_foreign_threads(at, 1);
+    int poll_ms = POLL_MS;
 
-    while (left > 0 && pw_now() < deadline) {
+    while (left > 0 && pw_now() < begin + (pw_instant_t)budget_ms * 1000) {
         PyThreadState *ts = PyEval_SaveThread();
 
-        apr_sleep(POLL_MS * 1000);
+        apr_sleep(poll_ms * 1000);
         PyEval_RestoreThread(ts);
         left = pw_interp_foreign_threads(at, 1);
+        poll_ms = poll_ms * 2 < POLL_LAST_MS ? poll_ms * 2 : POLL_LAST_MS;
+        if (__atomic_load_n(&at->instance->rt->stopping, __ATOMIC_RELAXED)
+            && budget_ms > STOP_INTERRUPT_MS) {
+            budget_ms = STOP_INTERRUPT_MS;
+        }
     }
     return left;
 }
@@ -121,9 +132,9 @@ static void life_end(pw_instance_t *inst)
 
     if (inst->interp) {
         pw_interp_enter_own(inst, &at);
-        run_stop(&at, END_BUDGET_MS / 1000.0 / 2, "script_reload");
+        run_stop(&at, END_STOP_MS / 1000.0, "script_reload");
         if (inst->spec->isolation != PW_ISOLATION_MAIN) {
-            left = end_threads(&at, END_BUDGET_MS / 2);
+            left = end_threads(&at, END_INTERRUPT_MS);
         }
         if (left > 0) {
             pw_interp_leave(&at);
@@ -140,6 +151,10 @@ static void life_end(pw_instance_t *inst)
                "ended, %d of its threads do not stop; it stays in memory "
                "until the child ends",
                inst->spec->name, left);
+    }
+    else {
+        pw_log(&inst->spec->log, PW_LOG_DEBUG, "%s: instance %d has ended",
+               inst->spec->name, inst->number);
     }
     pw_pool_ended(&inst->member, state);
     pw_runtime_finished(inst, left);

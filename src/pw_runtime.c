@@ -430,6 +430,7 @@ static void keeper_stop(void *baton)
     pw_instant_t drained_by = pw_now() + rt->map->shutdown_timeout * 2 / 5;
     int count;
 
+    __atomic_store_n(&rt->stopping, 1, __ATOMIC_RELAXED);
     pw_demand_stop(rt);
     count = count_pools(rt);
     for (int i = 0; i < count; i++) {

@@ -82,7 +82,8 @@ class Load:
         self.port, self.apps = port, apps
         self.waits, self.errors = [], []
         self.stopping = False
-        self.threads = [threading.Thread(target=self.run, args=(i,)) for i in range(clients)]
+        self.threads = [threading.Thread(target=self.run, args=(i,), daemon=True)
+                        for i in range(clients)]
         for thread in self.threads:
             thread.start()
 
@@ -159,7 +160,7 @@ def measure(args, pid, port):
 
     before = len(children(pid))
     load = Load(port, args.apps, 14)
-    wait_for("a new child", 60, lambda: len(children(pid)) > before)
+    wait_for("a child beside the %d" % before, 60, lambda: len(children(pid)) > before)
     time.sleep(args.seconds)
     report("child", load.end())
     print("children: %d before, %d after" % (before, len(children(pid))))
