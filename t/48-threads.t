@@ -28,6 +28,7 @@ if not os.path.exists("@VAR@/@NAME@.go"):
 END
 
 # parks: nothing ends its thread but the end of the process. needs: a package.
+# since: 3.11 takes the event loop of one interpreter for another's.
 my @table = (
     { name => 'nothing', code => 'def use(): pass' },
     { name => 'sentry', needs => 'sentry_sdk', code => <<'END' },
@@ -77,7 +78,7 @@ async def one():
 def use():
     assert asyncio.run_coroutine_threadsafe(one(), loop).result(20) == 1
 END
-    { name => 'asyncio-hook', code => <<'END' },
+    { name => 'asyncio-hook', since => 12, code => <<'END' },
 import asyncio
 loop = asyncio.new_event_loop()
 thread = threading.Thread(target=loop.run_forever, daemon=True)
@@ -135,7 +136,8 @@ def use():
     assert results.get(timeout=20) == 2
 END
 );
-@table = grep { !$_->{needs} || -d package_dir($_->{needs}) } @table;
+@table = grep { (!$_->{needs} || -d package_dir($_->{needs}))
+    && python_at_least($_->{since} || 11) } @table;
 cmp_ok(scalar(grep { $_->{needs} } @table), '>=', 1, 'libraries of PyPI are among them');
 
 sub package_dir {
