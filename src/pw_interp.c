@@ -285,6 +285,11 @@ pw_stat_interp_t *pw_interp_stats(const pw_instance_t *inst)
     return pw_runtime_stats(inst->rt, inst->spec->index);
 }
 
+int pw_interp_number(const pw_instance_t *inst)
+{
+    return inst->number;
+}
+
 PyObject *pw_interp_callable(pw_attached_t *at, int slot)
 {
     return at->instance->callables[slot];
@@ -386,12 +391,15 @@ static PyObject *env_dict(const pw_interp_spec_t *spec) /* new */
 }
 
 /* What boot.py has to know of the rest. */
-static PyObject *options_dict(const pw_python_conf_t *conf) /* new */
+static PyObject *options_dict(const pw_map_t *map) /* new */
 {
+    const pw_python_conf_t *conf = &map->python;
+
     return Py_BuildValue(
-        "{s:d,s:i,s:i,s:i}", "switch_interval", conf->switch_interval,
+        "{s:d,s:i,s:i,s:i,s:i,s:i}", "switch_interval", conf->switch_interval,
         "restrict_stdin", conf->restrict_stdin, "restrict_stdout",
-        conf->restrict_stdout, "restrict_signal", conf->restrict_signal);
+        conf->restrict_stdout, "restrict_signal", conf->restrict_signal,
+        "processes", map->processes, "threads", map->threads);
 }
 
 /* Runs one of src/py's files in the functions' dict. Attached. */
@@ -424,10 +432,9 @@ static int run_parts(pw_instance_t *inst)
         const char *name;
         const char *source;
     } parts[] = {
-        {"<polywsgi report>", pw_py_report},
-        {"<polywsgi boot>", pw_py_boot},
-        {"<polywsgi load>", pw_py_load},
-        {"<polywsgi stop>", pw_py_stop},
+        {"<polywsgi report>", pw_py_report}, {"<polywsgi boot>", pw_py_boot},
+        {"<polywsgi load>", pw_py_load},     {"<polywsgi stop>", pw_py_stop},
+        {"<polywsgi hooks>", pw_py_hooks},
     };
 
     inst->functions = PyDict_New();
@@ -469,8 +476,8 @@ static int boot(pw_instance_t *inst, pw_attached_t *at)
         return -1;
     }
     inst->module = PyImport_ImportModule(inst->rt->setup.module_name);
-    env = inst->module ? env_dict(spec) : NULL;                  /* new */
-    options = env ? options_dict(&inst->rt->map->python) : NULL; /* new */
+    env = inst->module ? env_dict(spec) : NULL;         /* new */
+    options = env ? options_dict(inst->rt->map) : NULL; /* new */
     if (options) {
         done = pw_interp_call(at, "boot", "(zzOsO)", spec->home, spec->path,
                               env, pw_isolation_name(spec->isolation), options);

@@ -55,6 +55,9 @@ const pw_interp_spec_t *pw_interp_spec(const pw_instance_t *instance);
 /* What pw_stats keeps of its interpreter. Any thread. */
 pw_stat_interp_t *pw_interp_stats(const pw_instance_t *instance);
 
+/* Its number: counted from 1 in this child for its interpreter. Any thread. */
+int pw_interp_number(const pw_instance_t *instance);
+
 /* Borrowed from the instance: the loaded callable of a slot, NULL if none. */
 PyObject *pw_interp_callable(pw_attached_t *at, int slot);
 
