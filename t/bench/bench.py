@@ -77,8 +77,7 @@ def settings_of(args, root):
     home = test_home() if args.python_home is None else args.python_home
     return Settings(root=root, module=args.module, httpd=args.httpd, apxs=args.apxs,
                     home=os.path.abspath(home) if home else "",
-                    libpython=os.path.abspath(args.libpython) if args.libpython else "",
-                    mmap=getattr(args, "mmap", "on"), sendfile=getattr(args, "sendfile", "off"))
+                    libpython=os.path.abspath(args.libpython) if args.libpython else "")
 
 
 def contestants(settings, names):
@@ -101,12 +100,20 @@ def all_servers(found):
     return servers
 
 
+def first_answers(contestant):
+    """Waits until each of its applications answers: '' or why one does not."""
+    pages = {"flask": "page", "django": "page"}
+    usual = "bytes" if contestant.name == "static" else "hello"
+    whys = [contestant.wait(Request(pages.get(app, usual), app)) for app in contestant.mounts]
+    return "; ".join(why for why in whys if why)
+
+
 def start(found, absent):
     """Starts all; a peer that does not answer is left out, and why."""
     for server in all_servers(found):
         server.start()
     for contestant in list(found):
-        why = contestant.wait(Request("bytes" if contestant.name == "static" else "hello"))
+        why = first_answers(contestant)
         if why:
             found.remove(contestant)
             absent[contestant.name] = why
@@ -161,6 +168,8 @@ def instructions(args):
 
 
 def run(args, settings):
+    settings.mmap, settings.sendfile = args.mmap, args.sendfile
+    settings.frameworks = tuple(name for name in ("flask", "django") if settings.imports(name))
     names = [name for name in args.peers.split(",") if name]
     found, absent = contestants(settings, names)
     meter = Meter(settings)

@@ -12,10 +12,6 @@ from servers import build_load
 WARM = 0.15  # seconds of each load that are not measured
 
 
-def now():
-    return time.monotonic()
-
-
 def calibrate(compute):
     """Turns of compute() in a millisecond of CPU of the Python that runs this."""
     best = 0
@@ -49,7 +45,7 @@ class Meter:
     def run(self, contestant, workload, seconds):
         """One load: what t/bench/load.c prints, and per second and request."""
         command = [self.load, "-c", str(workload.connections), "-w", str(WARM),
-                   "-t", str(max(seconds, workload.least)), "-r", str(workload.rate),
+                   "-t", str(seconds), "-r", str(workload.rate),
                    "-p", ",".join(map(str, contestant.pids())), str(contestant.port)]
         command += self.files(contestant, workload)
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -83,8 +79,12 @@ def proven(contestant, workload):
 
 
 def interleaved(meter, contestants, workload, rounds, seconds):
-    """name -> results of the rounds, taken A B C A B C ..."""
+    """name -> results of the rounds, taken A B C A B C ... Where there are several,
+    a short one goes before that is not kept: every process has to be loaded."""
+    for contestant in contestants * (rounds > 1):
+        meter.run(contestant, workload, WARM)
     results = {contestant.name: [] for contestant in contestants}
+    seconds = max(seconds, workload.least if rounds > 1 else 0)
     for _ in range(rounds):
         for contestant in contestants:
             results[contestant.name].append(meter.run(contestant, workload, seconds))

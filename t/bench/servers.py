@@ -79,6 +79,7 @@ class Settings:
     libpython: str = ""  # loaded in place of the linked one
     mmap: str = "on"
     sendfile: str = "off"
+    frameworks: tuple = ()  # of flask and django, what the home has
 
     def query(self, name):
         return subprocess.check_output([self.apxs, "-q", name], text=True).strip()
@@ -172,6 +173,14 @@ class Contestant:
             return answer.status, answer.read()
         finally:
             connection.close()
+
+    def ask_often(self, request, count):
+        """So many over one connection."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        for _ in range(count):
+            connection.request("GET", request.target(self.mounts))
+            connection.getresponse().read()
+        connection.close()
 
     def wait(self, request):
         """Until it answers 200; '' or why not."""
@@ -298,15 +307,11 @@ def load_modules(settings, names):
             for name in names if os.path.exists("%s/mod_%s.so" % (libexec, name))]
 
 
-def frameworks(settings):
-    return [name for name in ("flask", "django") if settings.imports(name)]
-
-
 def embedded_lines(settings):
     """Lines of a module that runs Python in httpd, ours and mod_wsgi's alike."""
     lines = ["WSGIPythonHome " + settings.home] if settings.home else []
     return lines + ["WSGIScriptAlias /%s %s/apps/%sapp.py" % (name, settings.root, name)
-                    for name in frameworks(settings)]
+                    for name in settings.frameworks]
 
 
 def load_python(settings):
@@ -344,8 +349,8 @@ def knows_pools(settings):
 
 
 def mounts(settings):
-    names = [("plain", "/wsgi"), ("second", "/second")]
-    return dict(names + [(name, "/" + name) for name in frameworks(settings)])
+    paths = {"plain": "/wsgi", "second": "/second"}
+    return dict(paths, **{name: "/" + name for name in settings.frameworks})
 
 
 def ours(settings):

@@ -4,12 +4,13 @@
 import flask
 
 application = flask.Flask(__name__)
-PAGE = """<!doctype html><title>{{ title }}</title><ul>
+PAGE = application.jinja_env.from_string("""\
+<!doctype html><title>{{ title }}</title><ul>
 {% for row in rows %}<li>{{ row.id }}: {{ row.name }}</li>
-{% endfor %}</ul>"""
+{% endfor %}</ul>""")
 
 
 @application.route("/page")
 def page():
     rows = [{"id": i, "name": "<row %d>" % i} for i in range(20)]
-    return flask.render_template_string(PAGE, title="Rows", rows=rows)
+    return flask.render_template(PAGE, title="Rows", rows=rows)
