@@ -48,8 +48,7 @@ class Meter:
                    "-t", str(seconds), "-r", str(workload.rate),
                    "-p", ",".join(map(str, contestant.pids())), str(contestant.port)]
         command += self.files(contestant, workload)
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             return {"requests": 0, "errors": 1, "said": done.stderr.strip()}
         return figures(json.loads(done.stdout), workload)

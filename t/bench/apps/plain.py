@@ -56,7 +56,8 @@ def send_file(environ, start_response):
     return environ["wsgi.file_wrapper"](open(FILE, "rb"), 65536)
 
 
-PAGES = {"hello": hello, "json": as_json, "bytes": big, "upload": upload, "sleep": sleep, "cpu": cpu}
+PAGES = {"hello": hello, "json": as_json, "bytes": big, "upload": upload, "sleep": sleep,
+         "cpu": cpu}
 
 
 def application(environ, start_response):
