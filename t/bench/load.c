@@ -14,7 +14,6 @@
  * error. Prints JSON: counts and percentiles (us) of all and of each file, and
  * the CPU time (us) that the processes -p used in the measured time.
  */
-#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>

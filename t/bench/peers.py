@@ -28,7 +28,7 @@ WSGIEnableSendfile {sendfile}
 """
 
 DAEMON = """\
-WSGIDaemonProcess bench processes={cores} threads=32
+WSGIDaemonProcess bench processes={cores} threads=16
 WSGISocketPrefix {dir}/wsgi
 """
 
@@ -58,7 +58,7 @@ def mod_wsgi_daemon(settings):
                      [daemon, "WSGIProcessGroup bench"])
     if isinstance(found, Contestant):
         found.title = "mod_wsgi, daemon"
-        found.settings = "processes=%d threads=32" % CORES
+        found.settings = "processes=%d threads=16" % CORES
     return found
 
 
@@ -78,7 +78,7 @@ def gunicorn_server(settings, name, bind):
     apps = os.path.join(settings.root, "apps")
     path = ",".join([apps] + ([settings.site_packages()] if settings.home else []))
     command += ["--bind", bind, "--worker-class", "gthread", "--workers", str(CORES),
-                "--threads", "32", "--keep-alive", "60", "--pythonpath", path,
+                "--threads", "16", "--keep-alive", "60", "--pythonpath", path,
                 "--log-level", "warning", "--chdir", apps, "together:application"]
     return Server(name, command, directory(settings, name), as_user=True)
 
@@ -89,7 +89,7 @@ def gunicorn(settings):
     if not server:
         return "no gunicorn"
     return Contestant("gunicorn", "gunicorn", port, mounts(settings), [server],
-                      settings="gthread, workers=%d threads=32" % CORES)
+                      settings="gthread, workers=%d threads=16" % CORES)
 
 
 def proxy(settings, name, module, target):
@@ -119,14 +119,14 @@ def uwsgi(settings):
         return "no uwsgi, or no mod_proxy_uwsgi; Debian: uwsgi-core uwsgi-plugin-python3"
     apps = os.path.join(settings.root, "apps")
     command = [program, "--plugin", "python3", "--socket", path, "--chmod-socket=666",
-               "--master", "--processes", str(CORES), "--threads", "32", "--thunder-lock",
+               "--master", "--processes", str(CORES), "--threads", "16",
                "--listen", "128", "--disable-logging", "--need-app", "--die-on-term",
                "--single-interpreter", "--pythonpath", apps, "--module", "together:application"]
     if settings.home:
         command += ["--pythonpath", settings.site_packages()]
     server = Server("uwsgi", command, directory(settings, "uwsgi"), as_user=True)
     return Contestant("uwsgi", "uWSGI behind mod_proxy_uwsgi", front[1], mounts(settings),
-                      [server, front[0]], settings="processes=%d threads=32" % CORES)
+                      [server, front[0]], settings="processes=%d threads=16" % CORES)
 
 
 PEERS = {"mod_wsgi": mod_wsgi, "mod_wsgi-daemon": mod_wsgi_daemon, "gunicorn": gunicorn,

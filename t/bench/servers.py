@@ -263,12 +263,13 @@ def memory(pids):
 
 def build(source, target, flags):
     compiler = os.environ.get("CC", "gcc").split()
-    subprocess.check_call(compiler + ["-O2", "-o", target, os.path.join(HERE, source)] + flags)
+    subprocess.check_call(compiler + ["-O2", "-D_GNU_SOURCE", "-o", target,
+                                      os.path.join(HERE, source)] + flags)
     return target
 
 
 def build_bare(settings):
-    flags = ["-fPIC", "-shared", "-D_GNU_SOURCE"] + settings.query("CFLAGS").split()
+    flags = ["-fPIC", "-shared"] + settings.query("CFLAGS").split()
     flags += ["-I" + settings.query(name) for name in ("INCLUDEDIR", "APR_INCLUDEDIR")]
     return build("mod_bare.c", os.path.join(settings.root, "mod_bare.so"), flags)
 
