@@ -25,11 +25,14 @@
 #include "pw_found.h"
 #include "pw_gate.h"
 #include "pw_htaccess.h"
+#include "pw_limits.h"
 #include "pw_module.h"
 #include "pw_mount.h"
 #include "pw_pyversion.h"
 #include "pw_resolve.h"
 #include "pw_runtime.h"
+#include "pw_shared.h"
+#include "pw_status.h"
 
 /* child: set by child_init, before any request. NULL: Python did not start. */
 static pw_runtime_t *child_runtime;
@@ -75,12 +78,24 @@ static int check_files(const server_rec *s, apr_pool_t *ptemp)
     return pw_access_check(s, ptemp);
 }
 
+/* What is not said of interpreters follows from the MPM. */
+static void settle(pw_resolved_t *resolved)
+{
+    pw_map_t *map = &resolved->map;
+    int threads = ask_mpm(AP_MPMQ_MAX_THREADS);
+
+    map->threads = threads > 0 ? threads : 1;
+    pw_limits_settle(map, map->threads,
+                     map->interps->nelts + resolved->may_find > 1);
+}
+
 static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                         server_rec *s)
 {
     int rc = pw_resolve(pconf, s);
 
     (void)plog;
+    settle(pw_config_server(s)->resolved);
     return rc == OK ? check_files(s, ptemp) : rc;
 }
 
@@ -88,17 +103,19 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                        server_rec *s)
 {
     pw_resolved_t *resolved = pw_config_server(s)->resolved;
-    int threads = ask_mpm(AP_MPMQ_MAX_THREADS);
 
     (void)plog;
-    resolved->map.threads = threads > 0 ? threads : 1;
+    settle(resolved);
     resolved->multithread =
         ask_mpm(AP_MPMQ_IS_THREADED) != AP_MPMQ_NOT_SUPPORTED;
-    resolved->multiprocess = ask_mpm(AP_MPMQ_MAX_DAEMONS) > 1;
+    resolved->most_children = ask_mpm(AP_MPMQ_MAX_DAEMONS);
+    resolved->multiprocess = resolved->most_children > 1;
     if (!is_first_pass()) {
+        pw_shared_open(s);
         ap_add_version_component(pconf, "mod_polywsgi/" PW_VERSION);
         pw_access_warn(s, ptemp);
         pw_advice_at_start(s, resolved, ptemp);
+        pw_limits_warn(s, &resolved->map, ptemp);
         pw_foreign_say(s);
     }
     return OK;
@@ -134,7 +151,8 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
     const pw_map_t *map = &resolved->map;
 
     if ((map->interps->nelts > 0 || resolved->may_find)
-        && pw_gate_start(pchild, map, &child_runtime) == APR_SUCCESS) {
+        && pw_gate_start(pchild, map, pw_shared_join(s, pchild), &child_runtime)
+               == APR_SUCCESS) {
         apr_pool_pre_cleanup_register(pchild, NULL, end_child);
     }
 }
@@ -259,6 +277,8 @@ void pw_module_register_hooks(apr_pool_t *pool)
     pw_exchange_httpd_register_hooks();
     pw_htaccess_register_hooks();
     pw_mount_register_hooks();
+    pw_shared_register_hooks();
+    pw_status_register_hooks();
 }
 
 module AP_MODULE_DECLARE_DATA polywsgi_module = {

@@ -171,9 +171,30 @@ static pw_lease_e log_failure(pw_attached_t *at, const pw_app_spec_t *app,
         return PW_LEASE_CLOSED;
     }
     pw_exc_log(at, &app->log, PW_LOG_ERR, "PW0201", app->label,
-               "cannot load %s (requests to it are answered 500; %s)",
-               app->script ? app->script : app->module, retry);
+               "cannot load %s (%s)", app->script ? app->script : app->module,
+               retry);
     return PW_LEASE_FAILED;
+}
+
+/* Remembers the state of the script; says so where the instances beside this
+ * one have loaded another. */
+static void note_stamp(pw_instance_t *inst, const pw_app_spec_t *app)
+{
+    apr_uint64_t *place, before, now;
+
+    if (!app->script) {
+        return;
+    }
+    place = stamp_place(inst->rt, app);
+    now = file_stamp(app->script);
+    before = __atomic_exchange_n(place, now, __ATOMIC_ACQ_REL);
+    if (inst->member.trial && before && before != now) {
+        pw_log(&app->log, PW_LOG_WARN,
+               "PW0122 %s: %s has changed since the other instances loaded "
+               "it: if it loads, the pool runs two versions until all are "
+               "replaced. Mend: restart httpd gracefully",
+               app->label, app->script);
+    }
 }
 
 pw_lease_e pw_app_load(pw_instance_t *inst, int slot, const char *retry)
@@ -184,10 +205,7 @@ pw_lease_e pw_app_load(pw_instance_t *inst, int slot, const char *retry)
     pw_lease_e rc = PW_LEASE_OK;
     PyObject *callable;
 
-    if (app->script) {
-        __atomic_store_n(stamp_place(inst->rt, app), file_stamp(app->script),
-                         __ATOMIC_RELEASE);
-    }
+    note_stamp(inst, app);
     pw_interp_enter_own(inst, &at);
     callable = pw_interp_call(&at, "load", "(zzz)", app->script, app->module,
                               app->callable); /* new */
@@ -203,5 +221,7 @@ pw_lease_e pw_app_load(pw_instance_t *inst, int slot, const char *retry)
         rc = log_failure(&at, app, retry);
     }
     pw_interp_leave(&at);
+    pw_stats_loaded(pw_interp_stats(inst), rc == PW_LEASE_OK,
+                    inst->generation > 1, pw_now() - begin);
     return rc;
 }

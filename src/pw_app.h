@@ -11,8 +11,8 @@
 /*
  * Imports the script or module and finds the callable; on success
  * instance->callables[slot] holds it. Logs what happened. retry gives the
- * words for the record of a failure: what comes next. Not attached. Returns
- * PW_LEASE_OK, PW_LEASE_FAILED or PW_LEASE_CLOSED.
+ * words for the record of a failure: what it means, and what comes next. Not
+ * attached. Returns PW_LEASE_OK, PW_LEASE_FAILED or PW_LEASE_CLOSED.
  */
 pw_lease_e pw_app_load(pw_instance_t *instance, int slot, const char *retry);
 

@@ -32,6 +32,7 @@ void *pw_config_create_server(apr_pool_t *pool, server_rec *s)
     conf->blocks = apr_array_make(pool, 2, sizeof(pw_block_t *));
     conf->sections = apr_array_make(pool, 2, sizeof(pw_section_t *));
     conf->tuning.startup_timeout = NOT_SET;
+    pw_limits_init(&conf->tuning.limits);
     conf->shutdown_timeout = NOT_SET;
     conf->interpreter_limit = -1;
     conf->imports = apr_array_make(pool, 1, sizeof(pw_mount_t *));
@@ -111,9 +112,7 @@ pw_place_t pw_config_place(const cmd_parms *cmd)
     return place;
 }
 
-/* The tuning that a directive changes: its block's, or the server's default.
- * NULL with *error in a virtual host or a section. */
-static pw_tuning_t *tuning_of(cmd_parms *cmd, void *mconfig, const char **error)
+pw_tuning_t *pw_config_tuning(cmd_parms *cmd, void *mconfig, const char **error)
 {
     pw_dir_conf_t *dir = mconfig;
 
@@ -175,8 +174,8 @@ int pw_config_is_dotted(const char *name, size_t len)
     return len > 0;
 }
 
-static const char *parse_seconds(cmd_parms *cmd, const char *arg,
-                                 apr_interval_time_t *value)
+const char *pw_config_seconds(cmd_parms *cmd, const char *arg,
+                              apr_interval_time_t *value)
 {
     if (ap_timeout_parameter_parse(arg, value, "s") != APR_SUCCESS
         || *value <= 0) {
@@ -269,7 +268,7 @@ static const char *set_callable(cmd_parms *cmd, void *mconfig, const char *arg)
 static const char *set_home(cmd_parms *cmd, void *mconfig, const char *arg)
 {
     const char *error = NULL;
-    pw_tuning_t *tuning = tuning_of(cmd, mconfig, &error);
+    pw_tuning_t *tuning = pw_config_tuning(cmd, mconfig, &error);
 
     if (tuning) {
         tuning->home = ap_server_root_relative(cmd->pool, arg);
@@ -285,7 +284,7 @@ static const char *set_home(cmd_parms *cmd, void *mconfig, const char *arg)
 static const char *set_path(cmd_parms *cmd, void *mconfig, const char *arg)
 {
     const char *error = NULL;
-    pw_tuning_t *tuning = tuning_of(cmd, mconfig, &error);
+    pw_tuning_t *tuning = pw_config_tuning(cmd, mconfig, &error);
 
     if (tuning) {
         tuning->path = apr_pstrdup(cmd->pool, arg);
@@ -297,7 +296,7 @@ static const char *set_env(cmd_parms *cmd, void *mconfig, const char *name,
                            const char *value)
 {
     const char *error = NULL;
-    pw_tuning_t *tuning = tuning_of(cmd, mconfig, &error);
+    pw_tuning_t *tuning = pw_config_tuning(cmd, mconfig, &error);
 
     if (tuning && (!*name || ap_strchr_c(name, '='))) {
         return apr_psprintf(cmd->pool,
@@ -317,7 +316,7 @@ static const char *set_env(cmd_parms *cmd, void *mconfig, const char *name,
 static const char *set_isolation(cmd_parms *cmd, void *mconfig, const char *arg)
 {
     const char *error = NULL;
-    pw_tuning_t *tuning = tuning_of(cmd, mconfig, &error);
+    pw_tuning_t *tuning = pw_config_tuning(cmd, mconfig, &error);
     pw_dir_conf_t *dir = mconfig;
 
     if (!tuning) {
@@ -345,9 +344,10 @@ static const char *set_startup_timeout(cmd_parms *cmd, void *mconfig,
                                        const char *arg)
 {
     const char *error = NULL;
-    pw_tuning_t *tuning = tuning_of(cmd, mconfig, &error);
+    pw_tuning_t *tuning = pw_config_tuning(cmd, mconfig, &error);
 
-    return tuning ? parse_seconds(cmd, arg, &tuning->startup_timeout) : error;
+    return tuning ? pw_config_seconds(cmd, arg, &tuning->startup_timeout)
+                  : error;
 }
 
 static const char *set_shutdown_timeout(cmd_parms *cmd, void *mconfig,
@@ -358,7 +358,7 @@ static const char *set_shutdown_timeout(cmd_parms *cmd, void *mconfig,
     (void)mconfig;
     return error
                ? error
-               : parse_seconds(
+               : pw_config_seconds(
                    cmd, arg, &pw_config_server(cmd->server)->shutdown_timeout);
 }
 
@@ -405,26 +405,42 @@ static const char *set_allow_override(cmd_parms *cmd, void *mconfig, int on)
 
 /* ---- <WSGIInterpreter NAME> -------------------------------------------- */
 
+static const char *const block_takes[] = {
+    "WSGIPythonHome",   "WSGIPythonPath",     "WSGISetEnv",
+    "WSGIIsolation",    "WSGIStartupTimeout", "WSGIInstances",
+    "WSGIConcurrency",  "WSGIThreadStates",   "WSGIQueueLimit",
+    "WSGIQueueTimeout", "WSGIMaxRequests",    "WSGIIdleTimeout",
+    "WSGIParkLimit",    "WSGIRequestBuffer",  NULL};
+
+/* "A, B and C" */
+static const char *list_words(apr_pool_t *pool, const char *const *words)
+{
+    const char *text = "";
+
+    for (int i = 0; words[i]; i++) {
+        const char *between = !i ? "" : words[i + 1] ? ", " : " and ";
+
+        text = apr_pstrcat(pool, text, between, words[i], NULL);
+    }
+    return text;
+}
+
 static const char *check_children(cmd_parms *cmd, const char *name)
 {
-    static const char *const allowed[] = {
-        "WSGIPythonHome", "WSGIPythonPath",     "WSGISetEnv",
-        "WSGIIsolation",  "WSGIStartupTimeout", NULL};
-
     for (const ap_directive_t *d = cmd->directive->first_child; d;
          d = d->next) {
         int i = 0;
 
-        while (allowed[i] && strcasecmp(allowed[i], d->directive) != 0) {
+        while (block_takes[i]
+               && strcasecmp(block_takes[i], d->directive) != 0) {
             i++;
         }
-        if (!allowed[i]) {
+        if (!block_takes[i]) {
             return apr_psprintf(cmd->pool,
                                 "<WSGIInterpreter %s>: %s (line %d) does not "
-                                "belong in this block. Mend: it takes "
-                                "WSGIPythonHome, WSGIPythonPath, WSGISetEnv, "
-                                "WSGIIsolation and WSGIStartupTimeout",
-                                name, d->directive, d->line_num);
+                                "belong in this block. Mend: it takes %s",
+                                name, d->directive, d->line_num,
+                                list_words(cmd->pool, block_takes));
         }
     }
     return NULL;
@@ -496,6 +512,7 @@ static const char *open_block(cmd_parms *cmd, void *mconfig, const char *arg)
     block->name = name;
     block->place = pw_config_place(cmd);
     block->tuning.startup_timeout = NOT_SET;
+    pw_limits_init(&block->tuning.limits);
     APR_ARRAY_PUSH(conf->blocks, pw_block_t *) = block;
     vector = ap_create_per_dir_config(cmd->pool);
     dir = pw_config_create_dir(cmd->pool, NULL);
@@ -549,5 +566,5 @@ const command_rec pw_config_commands[] = {
     AP_INIT_RAW_ARGS("<WSGIInterpreter", open_block, NULL, RSRC_CONF,
                      "A named interpreter and what belongs to it."),
     /* NOLINTNEXTLINE(performance-no-int-to-ptr): offsets, as httpd has them */
-    PW_OPTIONS_COMMANDS PW_FOREIGN_COMMANDS{.name = NULL},
+    PW_LIMITS_COMMANDS PW_OPTIONS_COMMANDS PW_FOREIGN_COMMANDS{.name = NULL},
 };

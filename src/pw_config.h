@@ -10,6 +10,7 @@
 #include <httpd.h>
 #include <http_config.h>
 
+#include "pw_limits.h"
 #include "pw_spec.h"
 
 /* Where a directive stands, for messages of check_config. */
@@ -42,6 +43,7 @@ typedef struct pw_tuning_t {
     apr_table_t *env; /* NULL: nothing said */
     pw_isolation_e isolation;
     apr_interval_time_t startup_timeout; /* -1: not set */
+    pw_limits_t limits;
     pw_place_t home_place;
     pw_place_t isolation_place;
 } pw_tuning_t;
@@ -116,6 +118,15 @@ extern const command_rec pw_config_commands[];
 
 /* Where the directive at hand stands. */
 pw_place_t pw_config_place(const cmd_parms *cmd);
+
+/* The tuning that a directive changes: its block's, or the server's default.
+ * NULL with *error in a virtual host or a section. */
+pw_tuning_t *pw_config_tuning(cmd_parms *cmd, void *mconfig,
+                              const char **error);
+
+/* A time above 0 in *value; or an error. */
+const char *pw_config_seconds(cmd_parms *cmd, const char *arg,
+                              apr_interval_time_t *value);
 
 /* The checked name of an interpreter, in *name; or an error. */
 const char *pw_config_group(cmd_parms *cmd, const char *word,

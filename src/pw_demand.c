@@ -46,7 +46,7 @@ static apr_status_t start_locked(pw_runtime_t *rt, const pw_interp_spec_t *spec)
 
     pw_lock_assert(&rt->demand.lock);
     if (!*started) {
-        rv = pw_runtime_spawn(rt, spec, 1);
+        rv = pw_runtime_spawn(rt, spec, 1, NULL);
         *started = rv == APR_SUCCESS;
     }
     return rv;

@@ -125,16 +125,42 @@ static void dump_env(const apr_table_t *env, apr_pool_t *pool, apr_file_t *to)
     }
 }
 
+/* Bounds that there are not are null. */
+static void dump_limits(const pw_interp_spec_t *spec, apr_file_t *to)
+{
+    apr_file_printf(to,
+                    "\"instances\": [%d, %d], \"max_requests\": %d, "
+                    "\"idle_timeout\": %.3f, \"queue_timeout\": %.3f, ",
+                    spec->instances_min, spec->instances_max,
+                    spec->max_requests,
+                    (double)spec->idle_timeout / APR_USEC_PER_SEC,
+                    (double)spec->queue_timeout / APR_USEC_PER_SEC);
+    if (spec->concurrency > 0) {
+        apr_file_printf(to, "\"concurrency\": %d, ", spec->concurrency);
+    }
+    else {
+        apr_file_puts("\"concurrency\": null, ", to);
+    }
+    if (spec->queue_limit >= 0) {
+        apr_file_printf(to, "\"queue_limit\": %d, ", spec->queue_limit);
+    }
+    else {
+        apr_file_puts("\"queue_limit\": null, ", to);
+    }
+}
+
 static void dump_interp(const pw_resolved_t *out, const pw_interp_spec_t *spec,
                         apr_pool_t *pool, apr_file_t *to)
 {
     apr_file_printf(to,
                     "\n    {\"name\": %s, \"isolation\": %s, \"home\": %s, "
-                    "\"path\": %s, \"startup_timeout\": %.3f, \"env\": [",
+                    "\"path\": %s, \"startup_timeout\": %.3f, ",
                     quote(pool, spec->name),
                     quote(pool, pw_isolation_name(spec->isolation)),
                     quote(pool, spec->home), quote(pool, spec->path),
                     (double)spec->startup_timeout / APR_USEC_PER_SEC);
+    dump_limits(spec, to);
+    apr_file_puts("\"env\": [", to);
     dump_env(spec->env, pool, to);
     apr_file_puts("]", to);
     if (ap_exists_config_define("DUMP_POLYWSGI_ENV")) {

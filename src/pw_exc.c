@@ -53,6 +53,10 @@ void pw_exc_log(pw_attached_t *at, const pw_log_t *log, pw_log_level_e level,
     va_end(args);
     pw_log(log, level, "%s %s: %s: %s", code, label, what,
            pair ? text(pair, 0) : type);
+    if (level == PW_LOG_ERR) {
+        pw_stats_set_error(pw_interp_stats(at->instance), code,
+                           exception ? type : NULL);
+    }
     if (pair) {
         pw_log_lines(log, level, code, label, text(pair, 1));
     }

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * pw_exchange: the port between the GATEWAY and a server: one HTTP request and
- * its response, as five functions. httpd's request_rec is one implementation
+ * its response, as seven functions. httpd's request_rec is one implementation
  * (pw_exchange_httpd), memory another (unit tests, fuzzing, benchmarks), and
  * the process runner will be a third.
  *
  * All functions are called on the request's own thread, or on a thread of the
  * application while the request's thread waits for it; never two at once.
- * read_body and pass may block and are called DETACHED from the interpreter;
- * the others never block and may be called attached.
+ * read_body, read_ahead and pass may block and are called DETACHED from the
+ * interpreter; the others never block and may be called attached.
  */
 #ifndef PW_EXCHANGE_H
 #define PW_EXCHANGE_H
@@ -88,6 +88,16 @@ typedef struct pw_exchange_ops_t {
      * client went away, timed out (APR_TIMEUP) or sent a bad body; or
      * APR_ENOSPC: over LimitRequestBody. */
     apr_status_t (*read_body)(pw_exchange_t *x, char *buf, apr_size_t *len);
+
+    /* DETACHED, before the first read_body. Reads a request body of at most
+     * `limit` bytes to its end, of one of unknown length so many bytes, for
+     * read_body to find; nothing where the client waits for "100 Continue",
+     * nor of a body that is larger. Statuses as of read_body. */
+    apr_status_t (*read_ahead)(pw_exchange_t *x, apr_size_t limit);
+
+    /* Has the client gone away, as far as that can be seen without reading or
+     * writing? One that will send no more counts as gone. */
+    int (*gone)(pw_exchange_t *x);
 
     /* Starts the response: status 200 to 599, reason phrase as the application
      * gave it ("200 Fine"), headers in their order (name, value; already

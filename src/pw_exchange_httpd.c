@@ -6,6 +6,7 @@
  */
 #include "pw_exchange_httpd.h"
 
+#include <apr_portable.h>
 #include <apr_strings.h>
 #include <httpd.h>
 #include <http_core.h>
@@ -14,6 +15,7 @@
 #include <http_request.h>
 #include <util_filter.h>
 #include <util_script.h>
+#include <poll.h>
 
 #include "pw_module.h"
 #include "pw_resolve.h"
@@ -315,6 +317,78 @@ static apr_status_t exchange_read_body(pw_exchange_t *x, char *buf,
     return rv == APR_SUCCESS ? rv : read_failed(o, rv);
 }
 
+/* How much of the body may be waited for before the application is called; 0:
+ * none of it. */
+static apr_size_t ahead(request_rec *r, apr_size_t limit)
+{
+    const char *length = apr_table_get(r->headers_in, "Content-Length");
+    apr_off_t size = 0;
+
+    if (r->main || r->expecting_100 || !ap_request_has_body(r)) {
+        return 0;
+    }
+    if (!length || !ap_parse_strict_length(&size, length)) {
+        return limit;
+    }
+    return size <= (apr_off_t)limit ? (apr_size_t)size : 0;
+}
+
+/* Of its own memory, so that it outlives the next read. */
+static void keep_bucket(owner_t *o, apr_bucket *b, apr_size_t *left)
+{
+    APR_BUCKET_REMOVE(b);
+    apr_bucket_setaside(b, o->r->pool);
+    APR_BRIGADE_INSERT_TAIL(o->in, b);
+    if (APR_BUCKET_IS_EOS(b)) {
+        *left = 0;
+    }
+    else if (!APR_BUCKET_IS_METADATA(b) && b->length != (apr_size_t)-1) {
+        *left -= b->length < *left ? b->length : *left;
+    }
+}
+
+static apr_status_t exchange_read_ahead(pw_exchange_t *x, apr_size_t limit)
+{
+    owner_t *o = owner_of(x);
+    apr_size_t left = ahead(o->r, limit);
+    apr_bucket_brigade *bb, *kept;
+    apr_status_t rv = APR_SUCCESS;
+
+    if (left == 0) {
+        return APR_SUCCESS;
+    }
+    kept = apr_brigade_create(o->r->pool, o->r->connection->bucket_alloc);
+    bb = apr_brigade_create(o->r->pool, o->r->connection->bucket_alloc);
+    while (rv == APR_SUCCESS && left > 0) {
+        o->in = bb;
+        rv = fill(o, left);
+        o->in = kept;
+        while (rv == APR_SUCCESS && !APR_BRIGADE_EMPTY(bb)) {
+            keep_bucket(o, APR_BRIGADE_FIRST(bb), &left);
+        }
+    }
+    return rv == APR_SUCCESS ? rv : read_failed(o, rv);
+}
+
+/* Over HTTP/2 the connection has other requests; its streams say themselves
+ * when they end. */
+static int exchange_gone(pw_exchange_t *x)
+{
+    conn_rec *c = owner_of(x)->r->connection;
+    struct pollfd pfd = {.events = POLLRDHUP};
+    apr_socket_t *socket = ap_get_conn_socket(c);
+
+    if (c->aborted || c->master || !socket
+        || apr_os_sock_get(&pfd.fd, socket) != APR_SUCCESS) {
+        return c->aborted;
+    }
+    if (poll(&pfd, 1, 0) > 0
+        && (pfd.revents & (POLLRDHUP | POLLHUP | POLLERR))) {
+        c->aborted = 1;
+    }
+    return c->aborted;
+}
+
 /* ---- response ---------------------------------------------------------- */
 
 /* What mod_mime says of the script by its name is no word on the response. */
@@ -425,6 +499,8 @@ static void exchange_abort(pw_exchange_t *x)
 static const pw_exchange_ops_t exchange_ops = {
     .variables = exchange_variables,
     .read_body = exchange_read_body,
+    .read_ahead = exchange_read_ahead,
+    .gone = exchange_gone,
     .begin = exchange_begin,
     .pass = exchange_pass,
     .abort = exchange_abort,
@@ -504,7 +580,8 @@ pw_exchange_t *pw_exchange_httpd_create(request_rec *r, const pw_mounted_t *m)
     x->has_body = !r->main; /* a subrequest reads none; else httpd knows */
     x->input_terminated = 1;
     x->multithread = resolved->multithread;
-    x->multiprocess = resolved->multiprocess;
+    x->multiprocess =
+        resolved->multiprocess || m->app->interp->instances_max > 1;
     apply_options(x, o);
     return x;
 }

@@ -14,12 +14,13 @@
 #include "pw_runtime.h"
 
 apr_status_t pw_gate_start(apr_pool_t *cpool, const pw_map_t *map,
-                           pw_runtime_t **rt)
+                           pw_counted_t *counted, pw_runtime_t **rt)
 {
     const pw_runtime_setup_t setup = {
         .map = map,
         .module_name = "polywsgi",
         .module_init = pw_pymod_init,
+        .counted = counted,
     };
 
     return pw_runtime_start(cpool, &setup, rt);
@@ -27,31 +28,92 @@ apr_status_t pw_gate_start(apr_pool_t *cpool, const pw_map_t *map,
 
 /* ---- before Python ----------------------------------------------------- */
 
+/* What a client gets whose request body could not be read. */
+static int unread_status(apr_status_t rv)
+{
+    if (rv == APR_ENOSPC) {
+        return 413;
+    }
+    return APR_STATUS_IS_TIMEUP(rv) ? 408 : 400;
+}
+
 /* 0, or the HTTP status to answer, logged. A failed load was an error record
  * of its own when it happened: not again for each request. */
 static int lease_instance(pw_runtime_t *rt, const pw_app_spec_t *app,
-                          pw_exchange_t *x, pw_lease_t *lease)
+                          pw_exchange_t *x, pw_lease_t *lease, pw_call_t *call)
 {
     static const struct {
         const char *code;
         pw_log_level_e level;
         int status;
+        pw_refused_e why;
     } refusals[] = {
-        [PW_LEASE_FAILED] = {"PW0301", PW_LOG_INFO, 500},
-        [PW_LEASE_CLOSED] = {"PW0302", PW_LOG_INFO, 503},
-        [PW_LEASE_TIMEOUT] = {"PW0303", PW_LOG_ERR, 503},
-        [PW_LEASE_STOPPING] = {"PW0304", PW_LOG_INFO, 503},
+        [PW_LEASE_FAILED] = {"PW0301", PW_LOG_INFO, 500, PW_REFUSED_FAILED},
+        [PW_LEASE_CLOSED] = {"PW0302", PW_LOG_INFO, 503, PW_REFUSED_CLOSED},
+        [PW_LEASE_TIMEOUT] = {"PW0303", PW_LOG_ERR, 503, PW_REFUSED_STARTUP},
+        [PW_LEASE_STOPPING] = {"PW0304", PW_LOG_INFO, 503, PW_REFUSED_STOPPING},
+        [PW_LEASE_FULL] = {"PW0306", PW_LOG_INFO, 503, PW_REFUSED_FULL},
+        [PW_LEASE_STUCK] = {"PW0308", PW_LOG_INFO, 503, PW_REFUSED_BUSY},
+        [PW_LEASE_LATE] = {"PW0309", PW_LOG_INFO, 503, PW_REFUSED_LATE},
+        [PW_LEASE_NONE] = {"PW0307", PW_LOG_INFO, 503, PW_REFUSED_MEMORY},
     };
     const char *why = NULL;
-    pw_lease_e rc = pw_runtime_lease(rt, app, lease, &why);
+    pw_lease_e rc;
 
+    lease->call.method = x->method;
+    lease->call.path = x->uri;
+    rc = pw_runtime_lease(rt, app, lease, &why);
     if (rc == PW_LEASE_OK) {
+        pw_stats_leased(call, lease->stats);
         return 0;
     }
+    pw_stats_refused(call, refusals[rc].why);
     pw_log(&x->log, refusals[rc].level, "%s %s: %s; %s answered %d",
            refusals[rc].code, app->label, why ? why : "no instance to run it",
            x->uri, refusals[rc].status);
     return refusals[rc].status;
+}
+
+/* A body that fits is there before the request takes a place: a slow client
+ * holds none. 0, or the HTTP status to answer. */
+static int read_ahead(const pw_app_spec_t *app, pw_exchange_t *x,
+                      pw_call_t *call)
+{
+    apr_status_t rv;
+    int status;
+
+    if (!x->has_body || app->interp->request_buffer == 0) {
+        return 0;
+    }
+    pw_stats_body(call);
+    rv = x->ops->read_ahead(x, (apr_size_t)app->interp->request_buffer);
+    if (rv == APR_SUCCESS) {
+        pw_stats_queue(call);
+        return 0;
+    }
+    status = unread_status(rv);
+    pw_stats_served(call, status);
+    pw_log(&x->log, PW_LOG_INFO,
+           "PW0322 %s: the request body could not be read (status %d), and the "
+           "application is not called; %s answered %d",
+           app->label, (int)rv, x->uri, status);
+    return status;
+}
+
+/* The client went away while its request waited. */
+static int is_dropped(pw_runtime_t *rt, const pw_app_spec_t *app,
+                      pw_exchange_t *x, pw_lease_t *lease, pw_call_t *call)
+{
+    if (lease->call.leased == lease->call.asked || !x->ops->gone(x)) {
+        return 0;
+    }
+    pw_stats_dropped(call);
+    pw_runtime_drop(rt, lease);
+    pw_log(&x->log, PW_LOG_INFO,
+           "PW0311 %s: the client went away while %s waited for a place; it "
+           "is dropped",
+           app->label, x->uri);
+    return 1;
 }
 
 static int no_thread_state(const pw_app_spec_t *app, pw_exchange_t *x)
@@ -67,14 +129,8 @@ static int no_thread_state(const pw_app_spec_t *app, pw_exchange_t *x)
 /* The application could not read the request body, and let it pass. */
 static void refuse_body(pw_request_t *rq)
 {
-    int status = 400;
+    int status = unread_status(rq->unread);
 
-    if (rq->unread == APR_ENOSPC) {
-        status = 413;
-    }
-    else if (APR_STATUS_IS_TIMEUP(rq->unread)) {
-        status = 408;
-    }
     PyErr_Clear();
     rq->answer = status;
     if (rq->begun) {
@@ -107,6 +163,7 @@ static void fail(pw_request_t *rq)
         refuse_body(rq);
     }
     else if (PyErr_Occurred()) {
+        pw_stats_count(pw_interp_stats(rq->at->instance), PW_COUNT_EXCEPTIONS);
         pw_exc_log(rq->at, &rq->x->log, PW_LOG_ERR,
                    rq->begun ? "PW0402" : "PW0401", rq->app->label,
                    rq->begun ? "%s %s failed after its headers were sent, the "
@@ -194,33 +251,62 @@ done:
     pw_request_close(rq);
 }
 
+/* In the instance that was leased; gives it back. 0, or no thread state: -1. */
+static int run_leased(pw_request_t *rq, pw_lease_t *lease, pw_call_t *call)
+{
+    pw_request_t *outer;
+    pw_attached_t at;
+
+    if (pw_interp_enter(lease->instance, &at) < 0) {
+        pw_stats_refused(call, PW_REFUSED_MEMORY);
+        pw_runtime_return(lease);
+        return -1;
+    }
+    pw_stats_attached(call);
+    rq->at = &at;
+    rq->mod = pw_pymod_state(pw_interp_module(&at));
+    outer = pw_request_enter(rq);
+    run_application(rq);
+    pw_request_leave(outer);
+    pw_interp_leave(&at);
+    pw_stats_detached(call);
+    pw_runtime_return(lease);
+    return 0;
+}
+
 int pw_gate_run(pw_runtime_t *rt, const pw_app_spec_t *app, pw_exchange_t *x)
 {
     pw_request_t rq = {.x = x, .app = app, .length = -1};
-    pw_request_t *outer;
-    pw_attached_t at;
+    pw_call_t call = {.interp = pw_runtime_stats(rt, app->interp->index),
+                      .index = app->interp->index,
+                      .label = app->label,
+                      .method = x->method,
+                      .path = x->uri};
+    pw_caller_t *caller = pw_runtime_caller(rt);
     pw_lease_t lease;
-    int status = lease_instance(rt, app, x, &lease);
+    int status;
 
+    if (!caller) {
+        return no_thread_state(app, x);
+    }
+    pw_stats_accept(caller, &call);
+    status = read_ahead(app, x, &call);
+    if (status == 0) {
+        status = lease_instance(rt, app, x, &lease, &call);
+    }
     if (status != 0) {
         return status;
     }
+    if (is_dropped(rt, app, x, &lease, &call)) {
+        return 503;
+    }
     rq.bb = apr_brigade_create(x->pool, x->buckets);
-    if (pw_interp_enter(lease.instance, &at) < 0) {
-        pw_runtime_return(&lease);
+    if (run_leased(&rq, &lease, &call) < 0) {
         return no_thread_state(app, x);
     }
-    rq.at = &at;
-    rq.mod = pw_pymod_state(pw_interp_module(&at));
-    outer = pw_request_enter(&rq);
-    run_application(&rq);
-    pw_request_leave(outer);
-    pw_interp_leave(&at);
-    pw_runtime_return(&lease);
-
-    if (!rq.begun) {
-        return rq.answer;
+    if (rq.begun) {
+        pw_output_end(&rq);
     }
-    pw_output_end(&rq);
-    return 0;
+    pw_stats_served(&call, rq.begun ? rq.code : rq.answer);
+    return rq.begun ? 0 : rq.answer;
 }

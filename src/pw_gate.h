@@ -13,6 +13,7 @@
 
 #include "pw_exchange.h"
 #include "pw_spec.h"
+#include "pw_stats.h"
 
 typedef struct pw_runtime_t pw_runtime_t;
 
@@ -20,11 +21,12 @@ typedef struct pw_runtime_t pw_runtime_t;
  * Starts Python in this process and one thread for each interpreter of the
  * map; they load their applications in the background. Call once, on the
  * child's start thread, not attached. The runtime lives as long as cpool, and
- * pw_runtime_stop (pw_runtime.h) ends it. Returns APR_SUCCESS, or APR_EGENERAL
- * after a log record, with *rt NULL: every request will be answered 503.
+ * pw_runtime_stop (pw_runtime.h) ends it. counted: the child's place in
+ * pw_stats; NULL counts for nobody. Returns APR_SUCCESS, or APR_EGENERAL after
+ * a log record, with *rt NULL: every request will be answered 503.
  */
 apr_status_t pw_gate_start(apr_pool_t *cpool, const pw_map_t *map,
-                           pw_runtime_t **rt);
+                           pw_counted_t *counted, pw_runtime_t **rt);
 
 /*
  * Runs one request on the calling thread (not attached) and returns when the

@@ -14,11 +14,19 @@
 #include "pw_pool.h"
 #include "pw_runtime.h"
 
+#include <semaphore.h>
+
+#define PW_LAST_PLACES 16 /* of interpreters; two may share one */
+
 /* One OS thread that entered an interpreter. Lives in its TLS until it ends. */
 typedef struct pw_thread_t {
     apr_uint64_t serial; /* const: never used again for another thread */
     pw_runtime_t *rt;    /* const: */
     void *request;       /* this thread: the GATEWAY's, see pw_runtime.h */
+    const void *last[PW_LAST_PLACES]; /* this thread: the instance it had last,
+                                       * by interpreter; only compared */
+    sem_t turn;         /* posted by the thread before it at a gate */
+    pw_caller_t caller; /* this thread: its place in pw_stats */
 } pw_thread_t;
 
 /* One cached thread state. */
@@ -30,6 +38,17 @@ struct pw_tstate_t {
     int depth;           /* instance.lock: entered so many times now */
     int orphan;          /* instance.lock: its thread ended, or evicted */
 };
+
+/*
+ * The gate before an interpreter's GIL: threads that want in queue up, and only
+ * the first of them waits for the GIL itself. CPython's GIL is not fair: of 32
+ * threads that want it some would wait for seconds. A waiting thread's place is
+ * on its stack; nobody holds the gate longer than until it has the GIL.
+ */
+typedef struct pw_gate_place_t {
+    struct pw_gate_place_t *next; /* atomic: who comes after */
+    sem_t *turn;                  /* const: of the place's thread */
+} pw_gate_place_t;
 
 #define PW_TSTATE_BUCKETS 64
 
@@ -47,6 +66,9 @@ struct pw_instance_t {
     pw_instance_t *next;          /* runtime.lock: */
     int generation;               /* const: 1 for the first of its name */
     int finished;                 /* runtime.lock: its thread has ended */
+    pw_stat_instance_t *stats;    /* const: its place, until it is DEAD */
+
+    pw_gate_place_t *gate; /* atomic: the last at the gate; NULL: it is open */
 
     PyInterpreterState *interp; /* life: NULL until created */
     PyThreadState *own;         /* life: its own thread's state */
@@ -84,10 +106,12 @@ struct pw_runtime_t {
     pw_runtime_setup_t setup;  /* const: */
     pw_pool_t **pools;         /* by index of the interpreter; const: those
                                 * of the map, demand.lock: those behind */
+    pw_stat_interp_t **stats;  /* likewise */
     apr_uint64_t **stamps;     /* atomic: by interpreter and slot: the state
                                * of the script at its last load */
     pw_demand_t demand;        /* what requests have found */
     pw_keeper_t *keeper;       /* const: */
+    struct pw_scale_t *scales; /* keeper: by index of the interpreter */
     pw_lock_t creating;        /* held while an interpreter is created */
     pw_lock_t lock;            /* guards the fields below */
     pw_cond_t changed;         /* an instance's thread has ended */
@@ -105,9 +129,10 @@ struct pw_runtime_t {
 pw_thread_t *pw_runtime_thread(pw_runtime_t *rt);
 
 /* Makes an instance of the specification, adds it to its pool and starts its
- * thread. Child start thread or another instance's. APR_EGENERAL: no thread. */
+ * thread. renewed: whose place it is to take when it has loaded, or NULL. Any
+ * thread, not attached. Not APR_SUCCESS: no memory, or no thread. */
 apr_status_t pw_runtime_spawn(pw_runtime_t *rt, const pw_interp_spec_t *spec,
-                              int generation);
+                              int generation, pw_instance_t *renewed);
 
 /* Room for the applications of an interpreter, found ones included. */
 int pw_runtime_slots(const pw_runtime_t *rt, const pw_interp_spec_t *spec);
@@ -129,6 +154,15 @@ void pw_demand_stop(pw_runtime_t *rt);
 
 /* Last act of an instance's thread. left: Python threads remain in it. */
 void pw_runtime_finished(pw_instance_t *instance, int left);
+
+/* Start thread, before others run. */
+void pw_scale_init(pw_runtime_t *rt, apr_pool_t *cpool);
+
+/* Any thread: the record of what the pool has refused, where it is due. */
+void pw_scale_record(pw_runtime_t *rt, const pw_interp_spec_t *spec);
+
+/* Keeper: looks at every pool; in how long to look again, microseconds. */
+apr_interval_time_t pw_scale_tick(pw_runtime_t *rt);
 
 /* ---- pw_interp.c: only on the instance's own thread (`life`) ---- */
 

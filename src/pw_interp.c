@@ -6,6 +6,7 @@
  */
 #include "pw_instance.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,7 +81,50 @@ static pw_tstate_t *create_locked(pw_instance_t *inst, apr_uint64_t serial,
     e->next = *bucket(t, serial);
     *bucket(t, serial) = e;
     pw_metrics_add(&inst->rt->metrics, tstates_created);
+    pw_stats_tstates(inst->stats, 1);
     return e;
+}
+
+/* First come, first served, without a lock. */
+static void queue_at_gate(pw_instance_t *inst, pw_gate_place_t *place)
+{
+    pw_gate_place_t *before;
+
+    place->next = NULL;
+    before = __atomic_exchange_n(&inst->gate, place, __ATOMIC_ACQ_REL);
+    if (before) {
+        __atomic_store_n(&before->next, place, __ATOMIC_RELEASE);
+        while (sem_wait(place->turn) != 0) {
+            continue; /* a signal */
+        }
+    }
+}
+
+/* Who came after may not have written itself down yet: that takes it two
+ * instructions. */
+static void pass_gate(pw_instance_t *inst, pw_gate_place_t *place)
+{
+    pw_gate_place_t *last = place, *next;
+
+    if (__atomic_compare_exchange_n(&inst->gate, &last, NULL, 0,
+                                    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+        return;
+    }
+    next = __atomic_load_n(&place->next, __ATOMIC_ACQUIRE);
+    while (!next) {
+        sched_yield();
+        next = __atomic_load_n(&place->next, __ATOMIC_ACQUIRE);
+    }
+    sem_post(next->turn);
+}
+
+static void attach_in_turn(pw_attached_t *at, pw_thread_t *thread)
+{
+    pw_gate_place_t place = {.turn = &thread->turn};
+
+    queue_at_gate(at->instance, &place);
+    PyEval_RestoreThread(at->ts);
+    pass_gate(at->instance, &place);
 }
 
 int pw_interp_enter(pw_instance_t *inst, pw_attached_t *at)
@@ -110,7 +154,7 @@ int pw_interp_enter(pw_instance_t *inst, pw_attached_t *at)
     at->instance = inst;
     at->entry = e;
     at->ts = e->ts;
-    PyEval_RestoreThread(at->ts);
+    attach_in_turn(at, thread);
     return 0;
 }
 
@@ -180,6 +224,7 @@ void pw_interp_reap(pw_attached_t *at, int all)
         PyThreadState_Delete(e->ts);
         free(e);
         pw_metrics_add(&at->instance->rt->metrics, tstates_freed);
+        pw_stats_tstates(at->instance->stats, -1);
     }
 }
 
@@ -188,6 +233,11 @@ void pw_interp_reap(pw_attached_t *at, int all)
 const pw_interp_spec_t *pw_interp_spec(const pw_instance_t *inst)
 {
     return inst->spec;
+}
+
+pw_stat_interp_t *pw_interp_stats(const pw_instance_t *inst)
+{
+    return pw_runtime_stats(inst->rt, inst->spec->index);
 }
 
 PyObject *pw_interp_callable(pw_attached_t *at, int slot)

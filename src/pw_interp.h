@@ -27,6 +27,7 @@
 #include "pw_pool.h"
 #include "pw_python.h"
 #include "pw_spec.h"
+#include "pw_stats.h"
 
 typedef struct pw_instance_t pw_instance_t;
 typedef struct pw_tstate_t pw_tstate_t; /* an entry of the cache */
@@ -50,6 +51,9 @@ void pw_interp_leave(pw_attached_t *at);
 
 /* The specification that the instance was made from. Any thread. */
 const pw_interp_spec_t *pw_interp_spec(const pw_instance_t *instance);
+
+/* What pw_stats keeps of its interpreter. Any thread. */
+pw_stat_interp_t *pw_interp_stats(const pw_instance_t *instance);
 
 /* Borrowed from the instance: the loaded callable of a slot, NULL if none. */
 PyObject *pw_interp_callable(pw_attached_t *at, int slot);

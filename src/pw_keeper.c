@@ -22,6 +22,7 @@ struct pw_keeper_t {
     sem_t wake;              /* posted after each change of asked */
     int asked;               /* atomic: ASKED_* */
     int watching;            /* atomic: setup.watch is being called */
+    pw_instant_t tick_at;    /* keeper: */
 };
 
 #define WATCH_INTERVAL 5000 /* microseconds: CPython's switch interval */
@@ -50,19 +51,34 @@ static void keeper_look(pw_keeper_t *k)
     }
 }
 
+/* Ticks if it is time to, and not after the stop; returns the next time. */
+static pw_instant_t keeper_tick(pw_keeper_t *k, pw_instant_t deadline)
+{
+    if (deadline != PW_NEVER) {
+        return PW_NEVER;
+    }
+    if (pw_now() >= k->tick_at) {
+        k->tick_at = pw_now() + k->setup.tick(k->setup.baton);
+    }
+    return k->tick_at;
+}
+
 /* Returns what has been asked for, when that has changed or at the deadline. */
 static int keeper_wait(pw_keeper_t *k, int seen, pw_instant_t deadline)
 {
     int asked = __atomic_load_n(&k->asked, __ATOMIC_ACQUIRE);
 
     while (asked == seen && (deadline == PW_NEVER || pw_now() < deadline)) {
-        pw_instant_t until = deadline;
+        pw_instant_t until = keeper_tick(k, deadline);
 
+        if (until > deadline) {
+            until = deadline;
+        }
         if (__atomic_load_n(&k->watching, __ATOMIC_SEQ_CST)) {
             until = pw_now() + WATCH_INTERVAL;
             keeper_look(k);
         }
-        wait_until(k, until < deadline ? until : deadline);
+        wait_until(k, until);
         asked = __atomic_load_n(&k->asked, __ATOMIC_ACQUIRE);
     }
     return asked;

@@ -19,7 +19,9 @@ typedef struct pw_keeper_setup_t {
     void (*quiesce)(void *baton);  /* keeper: background loads stop */
     void (*stop)(void *baton);     /* keeper: every instance is to stop */
     void (*deadline)(void *baton); /* keeper: logs what remains */
-    int (*watch)(void *baton);     /* keeper: every 5 ms from pw_keeper_watch
+    apr_interval_time_t (*tick)(void *baton); /* keeper: until the stop; in how
+                                               * long to call it again, us */
+    int (*watch)(void *baton); /* keeper: every 5 ms from pw_keeper_watch
                                 * until it returns 0 */
 } pw_keeper_setup_t;
 

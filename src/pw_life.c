@@ -23,24 +23,51 @@ static void retry_words(pw_instance_t *inst, int slot, char *buf, size_t size)
     int seconds =
         (int)(pw_pool_retry_delay(&inst->member, slot) / APR_USEC_PER_SEC);
 
-    snprintf(buf, size, "tried again %safter %d s, %s",
+    if (inst->member.trial) {
+        snprintf(buf, size, "the other instances serve on");
+        return;
+    }
+    snprintf(buf, size,
+             "requests to it are answered 500; tried again %safter %d s, %s",
              app->script ? "when the file changes or " : "", seconds,
              fresh ? "in a fresh interpreter" : "in place");
 }
 
+/* What became of an instance that was to stand beside others. */
+static void log_trial(const pw_instance_t *inst, pw_trial_e trial)
+{
+    if (trial == PW_TRIAL_FAILED) {
+        pw_log(&inst->spec->log, PW_LOG_ERR,
+               "PW0107 %s: a further instance did not load what the others "
+               "serve, and is ended; they serve on, and it is tried again in "
+               "a while",
+               inst->spec->name);
+    }
+}
+
+static void show_state(pw_instance_t *inst, pw_state_e state)
+{
+    pw_stats_set_state(pw_interp_stats(inst), inst->stats, state);
+}
+
 static void life_load(pw_instance_t *inst, int slot)
 {
+    pw_trial_e trial;
     char retry[128];
 
     if (!inst->interp) {
+        show_state(inst, PW_LOADING);
         if (pw_interp_create(inst) < 0) {
+            show_state(inst, PW_BROKEN);
             pw_pool_broken(&inst->member);
             return;
         }
+        show_state(inst, PW_READY);
         pw_pool_created(&inst->member);
     }
     retry_words(inst, slot, retry, sizeof(retry));
-    pw_pool_loaded(&inst->member, slot, pw_app_load(inst, slot, retry));
+    trial = pw_pool_loaded(&inst->member, slot, pw_app_load(inst, slot, retry));
+    log_trial(inst, trial);
 }
 
 static void life_reap(pw_instance_t *inst)
@@ -60,8 +87,9 @@ static void life_replace(pw_instance_t *inst)
 {
     apr_status_t rv;
 
-    rv = pw_runtime_spawn(inst->rt, inst->spec, inst->generation + 1);
+    rv = pw_runtime_spawn(inst->rt, inst->spec, inst->generation + 1, NULL);
     if (rv == APR_SUCCESS) {
+        show_state(inst, PW_DRAINING);
         pw_pool_drain(&inst->member);
         return;
     }
@@ -70,6 +98,60 @@ static void life_replace(pw_instance_t *inst)
            "failed applications are tried again later",
            inst->spec->name, rv);
     pw_pool_keep(&inst->member);
+}
+
+/* A further instance; `renewed`: for the place of this one, which serves until
+ * it has loaded. */
+static void life_add(pw_instance_t *inst, pw_instance_t *renewed)
+{
+    apr_status_t rv =
+        pw_runtime_spawn(inst->rt, inst->spec, inst->generation + 1, renewed);
+
+    if (rv != APR_SUCCESS) {
+        pw_log(&inst->spec->log, PW_LOG_ERR,
+               "PW0108 %s: no thread for a further instance (error %d); it "
+               "serves with those it has, and tries again in a while",
+               inst->spec->name, rv);
+        pw_pool_keep(&inst->member);
+    }
+}
+
+/* A shared object of the instance that is another file on disk now: a process
+ * cannot load it anew, so a fresh instance would run the old code with the new
+ * modules around it. 1 where there is one, after a record. */
+static int has_changed_objects(pw_instance_t *inst)
+{
+    PyObject *path; /* new */
+    const char *text = NULL;
+    pw_attached_t at;
+
+    pw_interp_enter_own(inst, &at);
+    path = pw_interp_call(&at, "changed_object", "()");
+    if (path && path != Py_None) {
+        text = PyUnicode_AsUTF8(path);
+    }
+    if (text) {
+        pw_log(&inst->spec->log, PW_LOG_WARN,
+               "PW0109 %s: has served WSGIMaxRequests, but is not replaced: "
+               "%s has changed on disk, and a process cannot load it twice; "
+               "it serves on. Mend: restart httpd gracefully",
+               inst->spec->name, text);
+    }
+    PyErr_Clear();
+    Py_XDECREF(path);
+    pw_interp_leave(&at);
+    return text != NULL;
+}
+
+/* After so many requests the instance gets a successor. */
+static void life_renew(pw_instance_t *inst)
+{
+    if (has_changed_objects(inst)) {
+        pw_pool_keep(&inst->member);
+    }
+    else {
+        life_add(inst, inst);
+    }
 }
 
 /* Runs stop.py: threading's and atexit's handlers, non-daemon threads joined
@@ -120,7 +202,9 @@ static void life_end(pw_instance_t *inst)
         if (inst->spec->isolation != PW_ISOLATION_MAIN) {
             left = end_threads(&at, END_BUDGET_MS / 2);
         }
-        if (left > 0) {
+        if (left > 0
+            || (PW_RENEWALS == 0
+                && inst->spec->isolation != PW_ISOLATION_MAIN)) {
             pw_interp_leave(&at);
             state = PW_PARKED;
         }
@@ -136,6 +220,7 @@ static void life_end(pw_instance_t *inst)
                "until the child ends",
                inst->spec->name, left);
     }
+    show_state(inst, state);
     pw_pool_ended(&inst->member, state);
     pw_runtime_finished(inst, left);
 }
@@ -173,6 +258,12 @@ void *pw_life_main(void *instance)
             break;
         case PW_DO_REPLACE:
             life_replace(inst);
+            break;
+        case PW_DO_RENEW:
+            life_renew(inst);
+            break;
+        case PW_DO_GROW:
+            life_add(inst, NULL);
             break;
         case PW_DO_END:
             life_end(inst);

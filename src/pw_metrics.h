@@ -13,6 +13,7 @@
     X(requests)          /* leases given */                                    \
     X(returned)          /* leases given back */                               \
     X(refused)           /* requests that got no lease */                      \
+    X(dropped)           /* of leases: the client had gone while it waited */  \
     X(loads)             /* applications loaded */                             \
     X(load_failures)     /* applications that did not load */                  \
     X(instances_created) /* interpreters made, the main one included */        \

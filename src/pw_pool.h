@@ -23,7 +23,21 @@
  * (1 s, doubled to 60 s) is over, or pw_pool_retry says that its file changed.
  * The retry happens in place where another slot of the member is loaded,
  * loading or wanted, or where the pool may not replace (any more): its bound is
- * reached, or 8 members are parked. Else a fresh member is asked for.
+ * reached, or too many members are parked. Else a fresh member is asked for.
+ *
+ * SIZE. The pool has a target between `least` and `most`. The first member is
+ * added from outside; when it has loaded what it can, it adds the others
+ * (PW_DO_GROW). Above the target the member that came last retires: it drains
+ * and ends. A member that is added while another serves is on TRIAL: it gets
+ * no lease before it has loaded what the others have, and retires where it
+ * cannot. A member that has served its number of requests is replaced by such
+ * a one, one member of the pool at a time: the old one retires when the new
+ * one has passed its trial.
+ *
+ * LEASES. A request is given the member with the fewest calls, of equals that
+ * which its thread had last; no member runs more than `concurrency` calls.
+ * Else it waits in one queue for the whole pool, first come, first served, as
+ * long as the limits allow.
  */
 #ifndef PW_POOL_H
 #define PW_POOL_H
@@ -52,55 +66,105 @@ typedef enum {
 
 typedef enum {
     PW_LEASE_OK = 0,
-    PW_LEASE_FAILED,  /* did not load: 500 */
-    PW_LEASE_CLOSED,  /* its script is missing or may not be read: 503 */
-    PW_LEASE_TIMEOUT, /* not loaded in time: 503 */
-    PW_LEASE_STOPPING /* the child is ending: 503 */
+    PW_LEASE_FAILED,   /* did not load: 500 */
+    PW_LEASE_CLOSED,   /* its script is missing or may not be read: 503 */
+    PW_LEASE_TIMEOUT,  /* not loaded in time: 503 */
+    PW_LEASE_STOPPING, /* the child is ending: 503 */
+    PW_LEASE_FULL,     /* the queue is full: 503 */
+    PW_LEASE_STUCK,    /* every place is held by a call older than the queue's
+                        * timeout, nobody waits for that: 503 */
+    PW_LEASE_LATE,     /* waited for the queue's timeout: 503 */
+    PW_LEASE_NONE      /* the pool is empty: the caller, and nobody else, is to
+                        * add a member and ask again */
 } pw_lease_e;
 
 typedef enum {
     PW_DO_LOAD = 0, /* create the interpreter if there is none, load *slot */
     PW_DO_REAP,     /* delete thread states of threads that ended */
     PW_DO_REPLACE,  /* put a fresh member beside this one, then drain it */
+    PW_DO_RENEW,    /* put a member on trial beside this one, for its place */
+    PW_DO_GROW,     /* add a member */
     PW_DO_END,      /* drained: end the interpreter in the living child */
     PW_DO_STOP      /* the child ends: atexit, threads; do not end it */
 } pw_command_e;
 
 typedef struct pw_pool_t pw_pool_t;
+typedef struct pw_turn_t pw_turn_t;
 
 typedef struct pw_member_t {
-    pw_pool_t *pool;          /* const: */
-    struct pw_member_t *next; /* lock: */
-    pw_state_e state;         /* lock: */
-    int leases;               /* lock: requests running in it */
-    int replace;              /* lock: its thread shall replace it */
-    int reap;                 /* lock: its thread shall reap thread states */
-    unsigned char *slots;     /* lock: pw_slot_e of each application */
+    pw_pool_t *pool;             /* const: */
+    struct pw_member_t *next;    /* lock: the oldest member comes last */
+    struct pw_member_t *renewed; /* lock: whose place it is to take, NULL */
+    pw_turn_t *oldest, *latest;  /* lock: the calls in it */
+    pw_state_e state;            /* lock: */
+    int leases;                  /* lock: calls in it */
+    apr_uint64_t served;         /* lock: leases given */
+    apr_uint64_t renew_at;       /* lock: served so many it is to be replaced;
+                                  * 0: never */
+    int trial;                   /* lock: not to be leased yet */
+    int replace;                 /* lock: its thread shall replace it */
+    int renew;                   /* lock: its thread shall add its successor */
+    int retire;                  /* lock: it shall drain */
+    int reap;                    /* lock: its thread shall reap */
+    unsigned char *slots;        /* lock: pw_slot_e of each application */
 } pw_member_t;
 
+/* One request on its way through a pool: on the stack of its thread, linked
+ * into the queue or its member until it is returned. */
+struct pw_turn_t {
+    int slot;               /* caller: */
+    const char *method;     /* caller: "GET"; as long as the call */
+    const char *path;       /* caller: likewise, for records */
+    pw_instant_t patience;  /* caller: how long to wait for a load, us */
+    const void *last;       /* caller: the member that this thread had last, a
+                             * number to compare; or NULL */
+    pw_member_t *member;    /* lock: where it runs; NULL: nowhere yet */
+    pw_turn_t *next, *prev; /* lock: */
+    pw_instant_t asked;     /* when it came */
+    pw_instant_t queued; /* lock: since when its slot only lacks a place; 0 */
+    pw_instant_t leased; /* lock: when it got its member */
+    pw_cond_t wake;      /* made where it waits */
+};
+
 typedef struct pw_pool_setup_t {
-    int slots;                 /* applications */
-    const unsigned char *lazy; /* by slot: 1 loads on its first request */
-    int fresh_retries;         /* so many failed loads are retried in a fresh
+    int slots;                  /* applications */
+    const unsigned char *lazy;  /* by slot: 1 loads on its first request */
+    int fresh_retries;          /* so many failed loads are retried in a fresh
                                 * member, later ones in place; 0: all are */
+    int least, most;            /* members, at least 1; 0 is taken for 1 */
+    int concurrency;            /* calls of one member; 0: no bound */
+    int queue_limit;            /* waiting calls; -1: no bound */
+    pw_instant_t queue_timeout; /* microseconds; 0: no bound */
+    apr_uint64_t max_requests;  /* a member is replaced after so many; 0: never.
+                                 * Each member's own number is up to a tenth
+                                 * less, so that they do not end at once */
+    int renewals;               /* so many replacements of that kind; -1: any */
+    int parked_max;             /* with so many parked members none ends any
+                                 * more; 0: 8 */
 } pw_pool_setup_t;
 
 /* In cpool, of which it becomes a part; call before other threads run. */
 pw_pool_t *pw_pool_create(apr_pool_t *cpool, const pw_pool_setup_t *setup);
 
-/* Adds a member: state NEW, its slots WANTED (IDLE where lazy and never asked
- * for). The caller then starts its thread, and owns member and slots. Any
- * thread. */
-void pw_pool_add(pw_pool_t *pool, pw_member_t *member);
+/*
+ * Adds a member: state NEW, its slots WANTED (IDLE where lazy and never asked
+ * for). renewed: the member whose place it is to take, or NULL. The caller then
+ * starts its thread, and owns member and slots. Any thread.
+ */
+void pw_pool_add(pw_pool_t *pool, pw_member_t *member, pw_member_t *renewed);
+
+/* Any thread: the member that the pool has told its caller to add cannot be
+ * had. */
+void pw_pool_forgo(pw_pool_t *pool);
 
 /*
- * Worker, not attached. Leases the least-loaded member in which the slot is
- * loaded; waits while one may come, or as long as a retry that is due takes.
- * FAILED and CLOSED say how the last load ended.
+ * Worker, not attached. Leases a member in which the slot is loaded; waits in
+ * the queue, while a load may come, or as long as a retry that is due takes.
+ * FAILED and CLOSED say how the last load ended. OK: the call must be
+ * returned; else it is linked nowhere.
  */
-pw_lease_e pw_pool_lease(pw_pool_t *pool, int slot, pw_instant_t deadline,
-                         pw_member_t **member);
-void pw_pool_return(pw_member_t *member);
+pw_lease_e pw_pool_lease(pw_pool_t *pool, pw_turn_t *call);
+void pw_pool_return(pw_turn_t *call);
 
 /* A failed slot's file has changed: the next lease tries it again at once. */
 void pw_pool_retry(pw_pool_t *pool, int slot);
@@ -116,8 +180,15 @@ void pw_pool_created(pw_member_t *member);
  * fail. */
 void pw_pool_broken(pw_member_t *member);
 
+/* What became of a trial. */
+typedef enum {
+    PW_TRIAL_NONE = 0, /* it is not over, or there was none */
+    PW_TRIAL_PASSED,   /* it serves; whose place it took drains */
+    PW_TRIAL_FAILED    /* it drains; the others serve on */
+} pw_trial_e;
+
 /* Own thread: the slot's load has ended: PW_LEASE_OK, _FAILED or _CLOSED. */
-void pw_pool_loaded(pw_member_t *member, int slot, pw_lease_e result);
+pw_trial_e pw_pool_loaded(pw_member_t *member, int slot, pw_lease_e result);
 
 /* Own thread: how long (microseconds) after a failure now a retry is due. */
 apr_interval_time_t pw_pool_retry_delay(pw_member_t *member, int slot);
@@ -126,8 +197,9 @@ apr_interval_time_t pw_pool_retry_delay(pw_member_t *member, int slot);
  * goes here any more. READY or BROKEN -> DRAINING. */
 void pw_pool_drain(pw_member_t *member);
 
-/* Own thread, at PW_DO_REPLACE, where no fresh member can be had: this one
- * stays as it was, and its failed slots wait for their delay again. */
+/* Own thread, at PW_DO_REPLACE, PW_DO_RENEW or PW_DO_GROW, where no member can
+ * be had: all stays as it was; failed slots wait for their delay again, and
+ * the pool is content with the members it has. */
 void pw_pool_keep(pw_member_t *member);
 
 /* Own thread, last: DEAD (the member may be freed afterwards) or PARKED. */
@@ -146,6 +218,53 @@ void pw_pool_stop(pw_pool_t *pool, pw_instant_t drained_by);
 /* Would a retry of this slot, if it fails, be made in a fresh member? For the
  * record of the failure. */
 int pw_pool_retries_fresh(pw_member_t *member, int slot);
+
+/* Any thread: the number of members to have, of least to most. Returns what it
+ * was. */
+int pw_pool_resize(pw_pool_t *pool, int target);
+
+/* Any thread: every member drains and ends, unless a call is under way or
+ * waits; the next call finds the pool empty (PW_LEASE_NONE). Returns whether
+ * there was anything to end, and that has begun. */
+int pw_pool_unload(pw_pool_t *pool);
+
+/* A look at the pool from outside. */
+typedef struct pw_pool_look_t {
+    int members;          /* that serve or may come to */
+    int serving;          /* of them, READY and not on trial */
+    int draining;         /* members on their way out */
+    int parked;           /* members left behind */
+    int target;           /* members wanted */
+    int capacity;         /* calls at a time, when all serve; 0: no bound */
+    int running;          /* calls in members */
+    int waiting;          /* calls in the queue */
+    int starving;         /* of them, those that only lack a place */
+    apr_uint64_t granted; /* leases ever given */
+    pw_instant_t oldest;  /* when the oldest running call was leased; 0 */
+    char what[200];       /* "GET /path" of that, "" */
+} pw_pool_look_t;
+
+void pw_pool_look(pw_pool_t *pool, pw_pool_look_t *look);
+
+/* The members in turn, the oldest last, under the pool's lock: the function
+ * must be short and take no lock. Any thread. */
+void pw_pool_each(pw_pool_t *pool,
+                  void (*function)(void *baton, const pw_member_t *member),
+                  void *baton);
+
+/* What the pool has refused (FULL, STUCK, LATE) since its last record. */
+typedef struct pw_refusals_t {
+    int count;
+    pw_instant_t span; /* since the first of them, microseconds */
+    int queue_limit;
+    pw_pool_look_t look;
+} pw_refusals_t;
+
+#define PW_REFUSALS_EVERY (10 * APR_USEC_PER_SEC)
+
+/* Any thread: 1 where a record of refusals is due: at the first, and then no
+ * oftener than PW_REFUSALS_EVERY. */
+int pw_pool_refusals(pw_pool_t *pool, pw_refusals_t *refusals);
 
 /* "NEW", "LOADING", ... */
 const char *pw_state_name(pw_state_e state);

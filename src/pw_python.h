@@ -38,6 +38,14 @@
 #define PW_FRESH_RETRIES 0
 #endif
 
+/* Likewise, how many instances of an interpreter may be ended for
+ * WSGIMaxRequests and WSGIIdleTimeout; -1: any number. */
+#if PY_VERSION_HEX >= 0x030E0000
+#define PW_RENEWALS (-1)
+#else
+#define PW_RENEWALS PW_FRESH_RETRIES
+#endif
+
 /* 3.13 shares freed tuples of _datetime between interpreters unless MAIN has
  * imported it first (cpython 136421); harmless elsewhere. */
 #define PW_PRIME_DATETIME (PY_VERSION_HEX < 0x030E0000)

@@ -30,6 +30,11 @@ int pw_pyversion_own_gil(void)
     return PW_HAVE_OWN_GIL;
 }
 
+int pw_pyversion_ends(void)
+{
+    return PW_RENEWALS;
+}
+
 void pw_pyversion_pin(void)
 {
     Dl_info info;

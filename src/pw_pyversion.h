@@ -17,6 +17,10 @@ const char *pw_pyversion_minor(void);
 /* 1 where an interpreter may own its GIL. */
 int pw_pyversion_own_gil(void);
 
+/* How many instances of an interpreter may be ended in a child that lives on;
+ * -1: any number, 0: none. */
+int pw_pyversion_ends(void);
+
 /* Keeps libpython in memory when httpd unloads its modules at a restart: it
  * cannot be initialised again after dlclose (mod_wsgi's issue 936). */
 void pw_pyversion_pin(void);

@@ -306,6 +306,7 @@ static pw_interp_spec_t *make_interp(resolving_t *rs, const char *name)
     spec->path = own && own->path ? own->path : server->path;
     spec->env = env_of(rs, own);
     spec->startup_timeout = timeout >= 0 ? timeout : STARTUP_TIMEOUT;
+    pw_limits_apply(spec, own ? &own->limits : NULL, &server->limits);
     spec->apps = apr_array_make(rs->pool, 2, sizeof(pw_app_spec_t *));
     spec->log = rs->out->map.log;
     spec->later = 1;

@@ -12,6 +12,7 @@
 
 #include "pw_config.h"
 #include "pw_demand.h"
+#include "pw_stats.h"
 
 typedef struct pw_resolved_t {
     pw_map_t map;
@@ -23,6 +24,8 @@ typedef struct pw_resolved_t {
     int may_find;          /* requests may find scripts (pw_found) */
     int multithread;       /* what the MPM does; set in post_config */
     int multiprocess;
+    int most_children;        /* that serve at once, likewise */
+    pw_stats_t *stats;        /* likewise; NULL: no shared memory */
     apr_array_header_t *uses; /* of pw_use_t: every server's mounts */
 } pw_resolved_t;
 

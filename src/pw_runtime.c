@@ -41,7 +41,9 @@ static void thread_ended(void *record)
         }
     }
     pw_lock_release(&rt->lock);
+    pw_stats_caller_end(&thread->caller);
     this_thread = NULL;
+    sem_destroy(&thread->turn);
     free(thread);
 }
 
@@ -54,10 +56,12 @@ pw_thread_t *pw_runtime_thread(pw_runtime_t *rt)
             free(thread);
             return NULL;
         }
+        sem_init(&thread->turn, 0, 0);
         thread->rt = rt;
         thread->serial =
             __atomic_add_fetch(&rt->next_serial, 1, __ATOMIC_RELAXED);
         pw_metrics_add(&rt->metrics, threads_seen);
+        pw_stats_caller(rt->setup.counted, &thread->caller, thread->serial);
         this_thread = thread;
     }
     return this_thread;
@@ -68,6 +72,18 @@ void **pw_runtime_current_request(void)
     static __thread void *nowhere; /* of threads that never had a lease */
 
     return this_thread ? &this_thread->request : &nowhere;
+}
+
+pw_stat_interp_t *pw_runtime_stats(pw_runtime_t *rt, int index)
+{
+    return rt->stats[index];
+}
+
+pw_caller_t *pw_runtime_caller(pw_runtime_t *rt)
+{
+    pw_thread_t *thread = pw_runtime_thread(rt);
+
+    return thread ? &thread->caller : NULL;
 }
 
 pw_metrics_t *pw_runtime_metrics(pw_runtime_t *rt)
@@ -215,7 +231,9 @@ static pw_instance_t *new_instance(pw_runtime_t *rt,
     inst->spec = spec;
     inst->rt = rt;
     inst->generation = generation;
-    inst->tstates.bound = rt->map->threads > 0 ? rt->map->threads : 1;
+    inst->stats = pw_stats_add_instance(rt->stats[spec->index], generation);
+    inst->tstates.bound =
+        spec->thread_states > 0 ? spec->thread_states : rt->map->threads;
     pw_lock_init(&inst->lock);
     return inst;
 }
@@ -259,15 +277,17 @@ static void unlink_locked(pw_runtime_t *rt, pw_instance_t *inst)
 }
 
 apr_status_t pw_runtime_spawn(pw_runtime_t *rt, const pw_interp_spec_t *spec,
-                              int generation)
+                              int generation, pw_instance_t *renewed)
 {
     pw_instance_t *inst = new_instance(rt, spec, generation);
     int rc;
 
     if (!inst) {
+        pw_pool_forgo(rt->pools[spec->index]);
         return APR_ENOMEM;
     }
-    pw_pool_add(rt->pools[spec->index], &inst->member);
+    pw_pool_add(rt->pools[spec->index], &inst->member,
+                renewed ? &renewed->member : NULL);
     pw_lock_take(&rt->lock);
     inst->next = rt->instances;
     rt->instances = inst;
@@ -275,6 +295,7 @@ apr_status_t pw_runtime_spawn(pw_runtime_t *rt, const pw_interp_spec_t *spec,
     pw_lock_release(&rt->lock);
     rc = start_thread(inst);
     if (rc != 0) {
+        pw_stats_set_state(rt->stats[spec->index], inst->stats, PW_DEAD);
         pw_pool_ended(&inst->member, PW_DEAD);
         pw_lock_take(&rt->lock);
         unlink_locked(rt, inst);
@@ -314,6 +335,11 @@ static const char *const lease_words[] = {
     [PW_LEASE_CLOSED] = "its script is missing or may not be read",
     [PW_LEASE_TIMEOUT] = "it is still loading after WSGIStartupTimeout",
     [PW_LEASE_STOPPING] = "this child is ending",
+    [PW_LEASE_FULL] = "all places are taken, and the queue is full",
+    [PW_LEASE_STUCK] = "all places are held by calls older than "
+                       "WSGIQueueTimeout",
+    [PW_LEASE_LATE] = "no place became free within WSGIQueueTimeout",
+    [PW_LEASE_NONE] = "there is no thread for an interpreter",
 };
 
 /* The keeper watches a GIL that starves for as long as there are requests. */
@@ -332,31 +358,65 @@ static void end_flight(pw_runtime_t *rt)
     }
 }
 
-pw_lease_e pw_runtime_lease(pw_runtime_t *rt, const pw_app_spec_t *app,
-                            pw_lease_t *lease, const char **why)
+/* The pool is empty, and this thread is the one to fill it. */
+static pw_lease_e lease_anew(pw_runtime_t *rt, const pw_app_spec_t *app,
+                             pw_turn_t *call)
+{
+    const pw_interp_spec_t *spec = app->interp;
+    apr_status_t rv = pw_runtime_spawn(rt, spec, 1, NULL);
+
+    if (rv == APR_SUCCESS) {
+        return pw_pool_lease(rt->pools[spec->index], call);
+    }
+    pw_log(&spec->log, PW_LOG_ERR,
+           "PW0106 %s: no thread for an interpreter (error %d); the request "
+           "is answered 503, and the next one tries again",
+           spec->name, rv);
+    return PW_LEASE_NONE;
+}
+
+static pw_lease_e lease_or_load(pw_runtime_t *rt, const pw_app_spec_t *app,
+                                pw_turn_t *call)
 {
     pw_pool_t *pool = rt->pools[app->interp->index];
-    pw_instant_t deadline = pw_now() + app->interp->startup_timeout;
-    pw_member_t *member = NULL;
-    pw_lease_e rc;
+    pw_lease_e rc = pw_pool_lease(pool, call);
 
-    begin_flight(rt);
-    rc = pw_pool_lease(pool, app->slot, deadline, &member);
     if ((rc == PW_LEASE_FAILED || rc == PW_LEASE_CLOSED)
         && pw_app_changed(rt, app)) {
         pw_pool_retry(pool, app->slot);
-        rc = pw_pool_lease(pool, app->slot, deadline, &member);
+        rc = pw_pool_lease(pool, call);
     }
+    return rc == PW_LEASE_NONE ? lease_anew(rt, app, call) : rc;
+}
+
+pw_lease_e pw_runtime_lease(pw_runtime_t *rt, const pw_app_spec_t *app,
+                            pw_lease_t *lease, const char **why)
+{
+    pw_thread_t *thread = pw_runtime_thread(rt);
+    const void **last =
+        thread ? &thread->last[app->interp->index % PW_LAST_PLACES] : NULL;
+    pw_lease_e rc;
+
+    lease->call.slot = app->slot;
+    lease->call.patience = app->interp->startup_timeout;
+    lease->call.last = last ? *last : NULL;
+    begin_flight(rt);
+    rc = lease_or_load(rt, app, &lease->call);
     *why = lease_words[rc];
     if (rc == PW_LEASE_OK) {
-        lease->instance = (pw_instance_t *)member;
+        lease->instance = (pw_instance_t *)lease->call.member;
         lease->app = app;
         lease->rt = rt;
+        lease->stats = lease->instance->stats;
+        if (last) {
+            *last = lease->instance;
+        }
         pw_metrics_add(&rt->metrics, requests);
     }
     else {
         end_flight(rt);
         pw_metrics_add(&rt->metrics, refused);
+        pw_scale_record(rt, app->interp);
     }
     return rc;
 }
@@ -365,8 +425,14 @@ void pw_runtime_return(pw_lease_t *lease)
 {
     end_flight(lease->rt);
     pw_metrics_add(&lease->rt->metrics, returned);
-    pw_pool_return(&lease->instance->member);
+    pw_pool_return(&lease->call);
     lease->instance = NULL;
+}
+
+void pw_runtime_drop(pw_runtime_t *rt, pw_lease_t *lease)
+{
+    pw_metrics_add(&rt->metrics, dropped);
+    pw_runtime_return(lease);
 }
 
 /* ---- start and end of a child ------------------------------------------ */
@@ -422,6 +488,11 @@ static int keeper_watch(void *baton)
     return 1;
 }
 
+static apr_interval_time_t keeper_tick(void *baton)
+{
+    return pw_scale_tick(baton);
+}
+
 static void keeper_stop(void *baton)
 {
     pw_runtime_t *rt = baton;
@@ -471,6 +542,7 @@ static void keeper_deadline(void *baton)
 {
     pw_runtime_t *rt = baton;
 
+    pw_stats_leave(rt->setup.counted);
     if (pw_lock_take_by(&rt->lock, pw_now() + LOG_PATIENCE)) {
         log_remaining_locked(rt);
         pw_lock_release(&rt->lock);
@@ -485,6 +557,7 @@ static apr_status_t leave_process(void *runtime)
     pw_runtime_t *rt = runtime;
 
     if (rt->left_threads > 0) {
+        pw_stats_leave(rt->setup.counted);
         _exit(0);
     }
     return APR_SUCCESS;
@@ -504,6 +577,14 @@ const pw_app_spec_t *pw_runtime_app(const pw_runtime_t *rt,
                         : rt->demand.found[spec->index][slot - known];
 }
 
+/* The most calls of an interpreter that can run at once in this child. */
+static int count_slots(const pw_runtime_t *rt, const pw_interp_spec_t *spec)
+{
+    int slots = spec->concurrency * spec->instances_max;
+
+    return slots > 0 && slots < rt->map->threads ? slots : rt->map->threads;
+}
+
 void pw_runtime_add_pool(pw_runtime_t *rt, const pw_interp_spec_t *spec,
                          apr_pool_t *cpool)
 {
@@ -512,14 +593,27 @@ void pw_runtime_add_pool(pw_runtime_t *rt, const pw_interp_spec_t *spec,
     pw_pool_setup_t setup = {
         .slots = (int)slots,
         .lazy = memset(lazy, 1, slots + 1),
-        .fresh_retries =
-            spec->isolation == PW_ISOLATION_MAIN ? 0 : PW_FRESH_RETRIES,
+        .least = spec->instances_min,
+        .most = spec->instances_max,
+        .concurrency = spec->concurrency,
+        .queue_limit = spec->queue_limit,
+        .queue_timeout = spec->queue_timeout,
+        .parked_max = spec->park_limit,
     };
+
+    if (spec->isolation != PW_ISOLATION_MAIN) {
+        setup.fresh_retries = PW_FRESH_RETRIES;
+        setup.renewals = PW_RENEWALS;
+        setup.max_requests = (apr_uint64_t)spec->max_requests;
+    }
 
     for (int s = 0; s < spec->apps->nelts; s++) {
         lazy[s] = (unsigned char)pw_runtime_app(rt, spec, s)->lazy;
     }
     rt->pools[spec->index] = pw_pool_create(cpool, &setup);
+    rt->stats[spec->index] = pw_stats_name(rt->setup.counted, spec->index,
+                                           spec->name, spec->isolation);
+    pw_stats_set_slots(rt->stats[spec->index], count_slots(rt, spec));
     rt->stamps[spec->index] =
         apr_pcalloc(cpool, sizeof(**rt->stamps) * (slots + 1));
     rt->demand.found[spec->index] = apr_pcalloc(
@@ -531,7 +625,9 @@ static void create_pools(pw_runtime_t *rt, apr_pool_t *cpool)
     size_t all = (size_t)(rt->map->interps->nelts + rt->map->found_max) + 1;
 
     pw_demand_init(rt, cpool);
+    pw_scale_init(rt, cpool);
     rt->pools = apr_pcalloc(cpool, sizeof(*rt->pools) * all);
+    rt->stats = apr_pcalloc(cpool, sizeof(*rt->stats) * all);
     rt->stamps = apr_pcalloc(cpool, sizeof(*rt->stamps) * all);
     for (int i = 0; i < rt->map->interps->nelts; i++) {
         pw_runtime_add_pool(
@@ -549,7 +645,7 @@ static apr_status_t spawn_all(pw_runtime_t *rt)
         const pw_interp_spec_t *spec =
             APR_ARRAY_IDX(rt->map->interps, i, const pw_interp_spec_t *);
         apr_status_t rv =
-            spec->later ? APR_SUCCESS : pw_runtime_spawn(rt, spec, 1);
+            spec->later ? APR_SUCCESS : pw_runtime_spawn(rt, spec, 1, NULL);
 
         rt->demand.started[i] = !spec->later;
         if (rv != APR_SUCCESS) {
@@ -567,6 +663,7 @@ static apr_status_t start_keeper(pw_runtime_t *rt, apr_pool_t *cpool)
         .quiesce = keeper_quiesce,
         .stop = keeper_stop,
         .deadline = keeper_deadline,
+        .tick = keeper_tick,
         .watch = keeper_watch,
     };
 
@@ -574,9 +671,11 @@ static apr_status_t start_keeper(pw_runtime_t *rt, apr_pool_t *cpool)
 }
 
 /* Never freed: a thread of another module may end after the child's pool. */
-static pw_runtime_t *new_runtime(const pw_runtime_setup_t *setup)
+static pw_runtime_t *new_runtime(const pw_runtime_setup_t *setup,
+                                 apr_pool_t *cpool)
 {
     pw_runtime_t *rt = calloc(1, sizeof(*rt));
+    int shared;
 
     if (!rt || pthread_key_create(&thread_key, thread_ended) != 0) {
         free(rt);
@@ -584,6 +683,9 @@ static pw_runtime_t *new_runtime(const pw_runtime_setup_t *setup)
     }
     rt->setup = *setup;
     rt->map = setup->map;
+    if (!setup->counted) {
+        rt->setup.counted = pw_stats_join(NULL, cpool, 0, "", &shared);
+    }
     pw_lock_init(&rt->creating);
     pw_lock_init(&rt->lock);
     pw_cond_init(&rt->changed);
@@ -606,7 +708,7 @@ apr_status_t pw_runtime_start(apr_pool_t *cpool,
                "that embeds Python");
         return APR_EGENERAL;
     }
-    rt = new_runtime(setup);
+    rt = new_runtime(setup, cpool);
     if (!rt) {
         return APR_ENOMEM;
     }

@@ -44,6 +44,20 @@ struct pw_interp_spec_t {
     const char *path;                    /* colon-separated, or NULL */
     apr_table_t *env;                    /* WSGISetEnv, may be empty */
     apr_interval_time_t startup_timeout; /* microseconds */
+    int instances_min, instances_max;    /* in one child; at least 1 */
+    int said_concurrency;                /* -1: derived */
+    int concurrency;                     /* calls of an instance at a time; 0:
+                                          * no bound */
+    int thread_states;                   /* kept in an instance; 0: as many as
+                                          * a child has threads */
+    int said_queue_limit;                /* -1: derived */
+    int queue_limit;                     /* calls that wait; -1: no bound */
+    apr_interval_time_t queue_timeout;   /* microseconds */
+    int max_requests;                    /* of an instance; 0: no bound */
+    apr_interval_time_t idle_timeout;    /* microseconds; 0: none */
+    int request_buffer;                  /* bytes of a request body that are
+                                          * read before the lease; 0: none */
+    int park_limit;                      /* parked instances of a child */
     apr_array_header_t *apps;            /* of pw_app_spec_t * */
     int later;    /* no application is known yet: a request may find one */
     pw_log_t log; /* the main server's ErrorLog */

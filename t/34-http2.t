@@ -54,6 +54,7 @@ my $dir = $server->{dir};
 my $tls = $server->certificate;
 $server->{conf} = <<'END_CONF' . ($tls ? <<"END_TLS" : '');
 Protocols h2c http/1.1
+WSGIQueueLimit 60
 WSGIScriptAlias /app @DIR@/apps/app.py
 WSGIScriptAlias /deflated @DIR@/apps/app.py
 <Location /deflated>

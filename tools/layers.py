@@ -10,7 +10,7 @@ import sys
 
 FLOORS = ("GROUND", "ENGINE", "GATEWAY", "FRONT")
 # Headers without a .c of their own.
-HEADERS = {"pw_python": "ENGINE", "pw_instance": "ENGINE",
+HEADERS = {"pw_python": "ENGINE", "pw_instance": "ENGINE", "pw_pool_inside": "GROUND",
            "pw_exchange": "GATEWAY", "pw_module": "FRONT"}
 GENERATED = ("config.h", "pw_py.h")
 HTTPD = re.compile(r"(httpd|http_\w+|ap_\w+|util_\w+|mod_\w+|scoreboard"

@@ -47,7 +47,7 @@ static void start(void)
     APR_ARRAY_PUSH(interp.apps, pw_app_spec_t *) = &app;
     app.script = PW_TEST_SRCDIR "/t/fuzz/fuzz_input.py";
     app.interp = &interp;
-    MUST(pw_gate_start(pool, &map, &rt) == APR_SUCCESS);
+    MUST(pw_gate_start(pool, &map, NULL, &rt) == APR_SUCCESS);
 }
 
 /* Bytes as two letters each, for environ. */

@@ -134,9 +134,25 @@ static void mem_abort(pw_exchange_t *x)
     ((pw_mem_t *)x)->aborted++;
 }
 
+/* All of the body is there from the start. */
+static apr_status_t read_ahead(pw_exchange_t *x, apr_size_t limit)
+{
+    (void)x;
+    (void)limit;
+    return APR_SUCCESS;
+}
+
+static int gone(pw_exchange_t *x)
+{
+    (void)x;
+    return 0;
+}
+
 static const pw_exchange_ops_t ops = {
     .variables = variables,
     .read_body = read_body,
+    .read_ahead = read_ahead,
+    .gone = gone,
     .begin = begin,
     .pass = pass,
     .abort = mem_abort,

@@ -553,7 +553,7 @@ int main(void)
     broken = add_app(map, "broken", sub, "broken.py");
     missing = add_app(map, "missing", sub, "missing.py");
     test_header_checks();
-    ok(pw_gate_start(apool, map, &rt) == APR_SUCCESS, "Python starts");
+    ok(pw_gate_start(apool, map, NULL, &rt) == APR_SUCCESS, "Python starts");
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         test_row(apps[0], &rows[i]);
     }

@@ -1,156 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * test_pool: pw_pool with fake members, whose threads load, fail, are replaced
- * and drain as the pool commands. No Python, no httpd.
+ * test_pool: the members of a pool: loads, failures, retries, ends. No Python,
+ * no httpd.
  */
-#include "pw_pool.h"
+#include "fakes.h"
 
 #include <apr_general.h>
 #include <limits.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 
 #include "tap.h"
-
-#define SLOTS 2
-
-typedef struct fake_t {
-    pw_member_t member;
-    unsigned char slots[SLOTS];
-    pthread_t thread;
-    int ended; /* atomic: */
-} fake_t;
-
-static apr_pool_t *apool;
-static pw_pool_t *pool;
-static fake_t *fakes[64];
-static int fake_count;     /* atomic: */
-static int failing;        /* atomic: loads fail while set */
-static int create_failing; /* atomic: so does the interpreter's creation */
-static int parking;        /* const in a test: threads remain in a member */
-static int spawn_failing;  /* atomic: no thread for a fresh member */
-static int loads;          /* atomic: */
-static int reaped;         /* atomic: */
-
-static fake_t *new_fake(void);
-
-static void fake_load(fake_t *f, int slot)
-{
-    int fail = __atomic_load_n(&failing, __ATOMIC_SEQ_CST);
-
-    __atomic_fetch_add(&loads, 1, __ATOMIC_SEQ_CST);
-    if (f->member.state == PW_LOADING) {
-        if (__atomic_load_n(&create_failing, __ATOMIC_SEQ_CST)) {
-            pw_pool_broken(&f->member);
-            return;
-        }
-        pw_pool_created(&f->member);
-    }
-    pw_pool_loaded(&f->member, slot, fail ? PW_LEASE_FAILED : PW_LEASE_OK);
-}
-
-static void *fake_main(void *arg)
-{
-    fake_t *f = arg;
-    int slot;
-
-    for (;;) {
-        switch (pw_pool_next(&f->member, &slot)) {
-        case PW_DO_LOAD:
-            fake_load(f, slot);
-            break;
-        case PW_DO_REAP:
-            __atomic_fetch_add(&reaped, 1, __ATOMIC_SEQ_CST);
-            break;
-        case PW_DO_REPLACE:
-            if (__atomic_load_n(&spawn_failing, __ATOMIC_SEQ_CST)) {
-                pw_pool_keep(&f->member);
-                break;
-            }
-            new_fake();
-            pw_pool_drain(&f->member);
-            break;
-        case PW_DO_END:
-            pw_pool_ended(&f->member, parking ? PW_PARKED : PW_DEAD);
-            __atomic_store_n(&f->ended, 1, __ATOMIC_SEQ_CST);
-            return NULL;
-        case PW_DO_STOP:
-            __atomic_store_n(&f->ended, 2, __ATOMIC_SEQ_CST);
-            return NULL;
-        }
-    }
-}
-
-static fake_t *new_fake(void)
-{
-    fake_t *f = calloc(1, sizeof(*f));
-    int n = __atomic_fetch_add(&fake_count, 1, __ATOMIC_SEQ_CST);
-
-    fakes[n] = f;
-    f->member.slots = f->slots;
-    pw_pool_add(pool, &f->member);
-    pthread_create(&f->thread, NULL, fake_main, f);
-    return f;
-}
-
-static void new_pool(int fresh_retries)
-{
-    static const unsigned char lazy[SLOTS] = {0, 1};
-    pw_pool_setup_t setup = {
-        .slots = SLOTS, .lazy = lazy, .fresh_retries = fresh_retries};
-
-    fake_count = 0;
-    failing = 0;
-    create_failing = 0;
-    loads = 0;
-    pool = pw_pool_create(apool, &setup);
-}
-
-static void end_pool(void)
-{
-    int n;
-
-    pw_pool_stop(pool, pw_now() + 1000000);
-    n = __atomic_load_n(&fake_count, __ATOMIC_SEQ_CST);
-    for (int i = 0; i < n; i++) {
-        pthread_join(fakes[i]->thread, NULL);
-        free(fakes[i]);
-    }
-}
-
-static pw_lease_e lease(int slot, int ms, pw_member_t **m)
-{
-    return pw_pool_lease(pool, slot, pw_now() + (pw_instant_t)ms * 1000, m);
-}
-
-/* Waits for another thread to set the value; ten seconds at most. */
-static int becomes(const int *value, int wanted)
-{
-    pw_instant_t deadline = pw_now() + 10 * 1000000;
-
-    while (__atomic_load_n(value, __ATOMIC_SEQ_CST) != wanted) {
-        if (pw_now() >= deadline) {
-            return 0;
-        }
-        sched_yield();
-    }
-    return 1;
-}
 
 static void test_lease(void)
 {
     pw_member_t *m = NULL, *m2 = NULL;
 
     new_pool(1);
-    ok(lease(0, 1, &m) == PW_LEASE_TIMEOUT, "no member: a lease times out");
-    new_fake();
+    ok(lease(0, 1, &m) == PW_LEASE_NONE,
+       "no member: the first lease is told to add one");
+    ok(lease(0, 1, &m) == PW_LEASE_TIMEOUT, "the next one waits for it");
+    new_fake(NULL);
     ok(lease(0, 10000, &m) == PW_LEASE_OK, "a lease waits for the load");
     ok(loads == 1, "a lazy application is not loaded before it is asked for");
     ok(lease(1, 10000, &m2) == PW_LEASE_OK, "its first lease loads it");
     ok(m == m2 && m->leases == 2, "both leases are of the one member");
-    pw_pool_return(m);
-    pw_pool_return(m2);
+    give_back(m);
+    give_back(m2);
     pw_pool_nudge(m);
     ok(becomes(&reaped, 1), "a nudge has the member reap once");
     end_pool();
@@ -164,7 +40,7 @@ static void test_fresh_retry(void)
 
     new_pool(1);
     failing = 1;
-    new_fake();
+    new_fake(NULL);
     ok(lease(0, 10000, &m) == PW_LEASE_FAILED, "a failed load is answered");
     ok(loads == 1 && lease(0, 10000, &m) == PW_LEASE_FAILED && loads == 1,
        "at once while no retry is due");
@@ -173,12 +49,12 @@ static void test_fresh_retry(void)
     ok(lease(0, 10000, &m) == PW_LEASE_OK, "a retry that is due succeeds");
     ok(fake_count == 2 && m == &fakes[1]->member, "in a fresh member");
     ok(becomes(&fakes[0]->ended, 1), "and the failed one has ended");
-    pw_pool_return(m);
+    give_back(m);
     end_pool();
 
     new_pool(1);
     failing = 1;
-    new_fake();
+    new_fake(NULL);
     for (int i = 0; i < 3; i++) {
         ok(lease(0, 10000, &m) == PW_LEASE_FAILED, "try %d fails", i + 1);
         pw_pool_retry(pool, 0);
@@ -196,7 +72,7 @@ static void test_parked(void)
     new_pool(INT_MAX);
     failing = 1;
     parking = 1;
-    new_fake();
+    new_fake(NULL);
     for (int i = 0; i < 12; i++) {
         int n = fake_count;
 
@@ -217,17 +93,17 @@ static void test_in_place_retry(void)
 
     new_pool(0);
     failing = 1;
-    new_fake();
+    new_fake(NULL);
     ok(lease(0, 10000, &m) == PW_LEASE_FAILED, "main interpreter: it fails");
     failing = 0;
     pw_pool_retry(pool, 0);
     ok(lease(0, 10000, &m) == PW_LEASE_OK && fake_count == 1,
        "and is tried again in place");
-    pw_pool_return(m);
+    give_back(m);
     end_pool();
 
     new_pool(1);
-    new_fake();
+    new_fake(NULL);
     ok(lease(0, 10000, &other) == PW_LEASE_OK, "one application is loaded");
     failing = 1;
     ok(lease(1, 10000, &m) == PW_LEASE_FAILED, "the other fails beside it");
@@ -237,8 +113,8 @@ static void test_in_place_retry(void)
     pw_pool_retry(pool, 1);
     ok(lease(1, 10000, &m) == PW_LEASE_OK && m == other,
        "so it is tried again in place");
-    pw_pool_return(m);
-    pw_pool_return(other);
+    give_back(m);
+    give_back(other);
     end_pool();
 }
 
@@ -248,13 +124,13 @@ static void test_broken(void)
 
     new_pool(0);
     create_failing = 1;
-    new_fake();
+    new_fake(NULL);
     ok(lease(0, 10000, &m) == PW_LEASE_FAILED, "no interpreter: failed");
     create_failing = 0;
     pw_pool_retry(pool, 0);
     ok(lease(0, 10000, &m) == PW_LEASE_OK && fake_count == 2,
        "a broken member is replaced even where pools do not replace");
-    pw_pool_return(m);
+    give_back(m);
     end_pool();
 }
 
@@ -265,7 +141,7 @@ static void test_no_thread(void)
     new_pool(2);
     failing = 1;
     spawn_failing = 1;
-    new_fake();
+    new_fake(NULL);
     ok(lease(0, 10000, &m) == PW_LEASE_FAILED, "a load fails");
     pw_pool_retry(pool, 0);
     ok(lease(0, 10000, &m) == PW_LEASE_FAILED && fake_count == 1,
@@ -275,7 +151,7 @@ static void test_no_thread(void)
     pw_pool_retry(pool, 0);
     ok(lease(0, 10000, &m) == PW_LEASE_OK && fake_count == 2,
        "and is replaced by a later try");
-    pw_pool_return(m);
+    give_back(m);
     end_pool();
 }
 
@@ -285,10 +161,10 @@ static void test_quiesce(void)
 
     new_pool(1);
     pw_pool_quiesce(pool);
-    new_fake();
+    new_fake(NULL);
     ok(lease(1, 10000, &m) == PW_LEASE_OK, "quiesced: a waiting request loads");
     ok(loads == 1, "and nothing is loaded in the background");
-    pw_pool_return(m);
+    give_back(m);
     end_pool();
 }
 
@@ -298,7 +174,7 @@ static void test_drain_bound(void)
     pw_instant_t begin;
 
     new_pool(1);
-    new_fake();
+    new_fake(NULL);
     ok(lease(0, 10000, &m) == PW_LEASE_OK, "a lease that is never returned");
     begin = pw_now();
     pw_pool_stop(pool, begin + 50000);
@@ -313,19 +189,19 @@ static void test_drain_bound(void)
 static void *worker(void *arg)
 {
     unsigned seed = (unsigned)(size_t)arg;
-    pw_member_t *m;
+    pw_turn_t call = {
+        .method = "GET", .path = "/", .patience = 10000000, .last = NULL};
 
     for (int i = 0; i < ROUNDS; i++) {
-        int slot = (int)(rand_r(&seed) % SLOTS);
-
+        call.slot = (int)(rand_r(&seed) % SLOTS);
         if (rand_r(&seed) % 1000 == 0) {
-            pw_pool_retry(pool, slot);
+            pw_pool_retry(pool, call.slot);
         }
-        if (pw_pool_lease(pool, slot, pw_now() + 10000000, &m) == PW_LEASE_OK) {
+        if (pw_pool_lease(pool, &call) == PW_LEASE_OK) {
             if (rand_r(&seed) % 100 == 0) {
-                pw_pool_nudge(m);
+                pw_pool_nudge(call.member);
             }
-            pw_pool_return(m);
+            pw_pool_return(&call);
         }
     }
     return NULL;
@@ -337,7 +213,7 @@ static void test_random(void)
     pw_member_t *m = NULL;
 
     new_pool(1);
-    new_fake();
+    new_fake(NULL);
     for (size_t i = 0; i < WORKERS; i++) {
         pthread_create(&threads[i], NULL, worker, (void *)(i + 1));
     }
@@ -346,7 +222,7 @@ static void test_random(void)
     }
     ok(lease(0, 10000, &m) == PW_LEASE_OK && m->leases == 1,
        "after %d random leases none is left", WORKERS * ROUNDS);
-    pw_pool_return(m);
+    give_back(m);
     end_pool();
 }
 

@@ -185,7 +185,7 @@ static pw_runtime_t *rt;
  * the lease's result where there is no lease. */
 static long call(const pw_app_spec_t *app, long argument)
 {
-    pw_lease_t lease;
+    pw_lease_t lease = {.call = {.method = "GET", .path = "/"}};
     pw_attached_t at;
     const char *why;
     pw_lease_e rc = pw_runtime_lease(rt, app, &lease, &why);

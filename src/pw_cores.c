@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * pw_cores: reads what the kernel says of this process.
+ */
+#include "pw_cores.h"
+
+#include <limits.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CGROUPS "/sys/fs/cgroup"
+
+static int by_affinity(void)
+{
+    cpu_set_t set;
+
+    CPU_ZERO(&set);
+    return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+/* The first line of a file, without its end. 0; -1: there is none. */
+static int read_line(const char *path, char *buf, int size)
+{
+    FILE *file = fopen(path, "r");
+    int rc = -1;
+
+    if (file && fgets(buf, size, file)) {
+        buf[strcspn(buf, "\n")] = '\0';
+        rc = 0;
+    }
+    if (file) {
+        fclose(file);
+    }
+    return rc;
+}
+
+static int divide_up(long long quota, long long period)
+{
+    return quota > 0 && period > 0 && quota / period < INT_MAX
+               ? (int)((quota + period - 1) / period)
+               : 0;
+}
+
+int pw_cores_of_quota(const char *line)
+{
+    char *end;
+    long long quota = strtoll(line, &end, 10);
+
+    return end == line || *end != ' '
+               ? 0
+               : divide_up(quota, strtoll(end, NULL, 10));
+}
+
+static int less(int cores, int bound)
+{
+    return bound > 0 && bound < cores ? bound : cores;
+}
+
+/* This process's group and all above it. */
+static int by_cgroup2(int cores)
+{
+    char group[PATH_MAX], path[PATH_MAX + 64], line[128];
+    char *slash;
+
+    if (read_line("/proc/self/cgroup", group, sizeof(group)) < 0
+        || strncmp(group, "0::/", 4) != 0) {
+        return cores;
+    }
+    for (;;) {
+        snprintf(path, sizeof(path), CGROUPS "%s/cpu.max", group + 3);
+        if (read_line(path, line, sizeof(line)) == 0) {
+            cores = less(cores, pw_cores_of_quota(line));
+        }
+        slash = strrchr(group + 3, '/');
+        if (!slash) {
+            return cores;
+        }
+        *slash = '\0';
+    }
+}
+
+static int by_cgroup1(int cores)
+{
+    char quota[64], period[64];
+
+    if (read_line(CGROUPS "/cpu/cpu.cfs_quota_us", quota, sizeof(quota)) < 0
+        || read_line(CGROUPS "/cpu/cpu.cfs_period_us", period, sizeof(period))
+               < 0) {
+        return cores;
+    }
+    return less(cores,
+                divide_up(strtoll(quota, NULL, 10), strtoll(period, NULL, 10)));
+}
+
+int pw_cores(void)
+{
+    int cores = by_cgroup1(by_cgroup2(by_affinity()));
+
+    return cores > 0 ? cores : 1;
+}

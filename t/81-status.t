@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+# The handler wsgi-status: formats, figures, names as docs/metrics.md has them;
+# who sees it, and what nobody sees.
+use PWTest;
+use PWTest::Server;
+use PWTest::Prometheus;
+
+my $server = PWTest::Server->new(name => 'status', conf => <<'END_CONF');
+WSGIScriptAlias /app @DIR@/apps/app.py application-group=app
+WSGIScriptAlias /broken @DIR@/apps/broken.py application-group=broken
+WSGIScriptAlias /missing @DIR@/apps/missing.py application-group=missing
+WSGIScriptAlias /main @DIR@/apps/app.py application-group=%{GLOBAL}
+WSGIScriptAlias /own @DIR@/apps/app.py
+<Location /wsgi-status>
+    SetHandler wsgi-status
+</Location>
+<Location /nobody>
+    SetHandler wsgi-status
+    Require all denied
+</Location>
+<Directory @DIR@/htdocs>
+    AllowOverride All
+</Directory>
+<Directory @DIR@/htdocs/user>
+    WSGIAllowOverride On
+</Directory>
+<Directory @DIR@/htdocs/dir>
+    SetHandler wsgi-status
+</Directory>
+END_CONF
+$server->app('broken.py', "raise LookupError('SECRET of the exception')\n");
+$server->app('app.py', <<'END_APP');
+import os
+import time
+
+def hold(environ):
+    while not os.path.exists(environ["HTTP_X_UNTIL"]):
+        time.sleep(0.01)
+
+def application(environ, start_response):
+    path = environ["PATH_INFO"]
+    if "hold" in path:
+        hold(environ)
+    if "fail" in path:
+        raise KeyError("SECRET of the exception")
+    start_response(path[-3:] + " It Is", [("Content-Type", "text/plain")])
+    return [b"body"]
+END_APP
+mkdir "$server->{dir}/htdocs/$_" for qw(user dir);
+write_text("$server->{dir}/htdocs/user/page.html", 'a page');
+announce(qr/PW0201|PW0202|PW0205|PW0206|PW0401/, qr/AH01630/, qr/PW0135/,
+    qr/PW0093|does not exist|cannot be read|missing\.py/);
+ok($server->start, 'started');
+
+sub status {
+    my ($format, @more) = @_;
+    return $server->get("/wsgi-status?format=$format", @more);
+}
+
+sub interpreters {
+    my $all = $server->get_json('/wsgi-status?format=json');
+    return { map { ($_->{name} => $_) } @{ $all->{interpreters} } };
+}
+
+# ---- what is served ----
+
+my $html = qr/^<!DOCTYPE html>/;
+my $json = qr/^\{"server"/;
+my $prom = qr/^# HELP polywsgi_info/;
+cases(sub {
+    my ($case) = @_;
+    my $a = $server->get('/wsgi-status' . ($case->{query} // ''),
+        headers => [ $case->{accept} ? (Accept => $case->{accept}) : () ]);
+    is($a->{status}, $case->{status} // 200, 'status');
+    like($a->{body}, $case->{body}, 'body') if $case->{body};
+    is($a->{h}{'content-type'}, $case->{type}, 'type') if $case->{type};
+    is($a->{h}{'cache-control'}, 'no-store', 'is not kept') if $case->{body};
+}, { name => 'html', query => '?format=html', body => $html,
+        type => 'text/html; charset=utf-8' },
+    { name => 'json', query => '?format=json', body => $json, type => 'application/json' },
+    { name => 'prometheus', query => '?a=b&format=prometheus&c', body => $prom,
+        type => 'text/plain; version=0.0.4; charset=utf-8' },
+    { name => 'unknown', query => '?format=htmlx', status => 400 },
+    { name => 'empty', query => '?format=', status => 400 },
+    { name => 'no wish', body => $html },
+    { name => 'any', accept => '*/*', body => $html },
+    { name => 'a browser', body => $html,
+        accept => 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8' },
+    { name => 'a script', accept => 'application/json', body => $json },
+    { name => 'by quality', accept => 'text/html;q=0.2, application/json;q=0.7', body => $json },
+    { name => 'not html', accept => 'text/html;q=0, application/json;q=0.1', body => $json },
+    { name => 'Prometheus', body => $prom,
+        accept => 'application/openmetrics-text;version=1.0.0;q=0.8,text/plain;version=0.0.4;q=0.5,*/*;q=0.1' },
+    { name => 'the query wins', query => '?format=html', accept => 'application/json',
+        body => $html },
+    { name => 'nonsense', accept => ';;q=x,,,/', body => $html });
+
+for my $method (qw(POST PUT DELETE OPTIONS)) {
+    my $a = $server->request(path => '/wsgi-status', method => $method);
+    is($a->{status}, 405, "$method is 405");
+}
+my $head = $server->request(path => '/wsgi-status?format=json', method => 'HEAD');
+is($head->{status}, 200, 'HEAD');
+ok($head->{complete} && $head->{body} eq '', 'without a body');
+
+# ---- figures ----
+
+is($server->get("/app/$_")->{status}, $_, "answered $_") for (200) x 5, (404) x 3, 302, 503;
+is($server->get('/app/fail?SECRET=query')->{status}, 500, 'an exception') for 1, 2;
+is($server->get('/broken/x')->{status}, 500, 'a failed load') for 1 .. 3;
+is($server->get('/missing/x')->{status}, 503, 'a missing script');
+is($server->get('/main/200')->{status}, 200, 'the main interpreter');
+is($server->get('/own/200')->{status}, 200, 'one of its own');
+
+my $of = interpreters();
+is_deeply($of->{app}{served},
+    { '1xx' => 0, '2xx' => 5, '3xx' => 1, '4xx' => 3, '5xx' => 3 }, 'by class');
+is($of->{app}{accepted}, 12, 'accepted');
+is($of->{app}{exceptions}, 2, 'exceptions');
+is($of->{app}{last_error}, 'PW0401 KeyError', 'the last error, without its message');
+is($of->{app}{state}, 'ready', 'ready');
+is($of->{app}{instances}[0]{state}, 'READY', 'so is its instance');
+is($of->{app}{instances}[0]{served}, 12, 'which has served them');
+cmp_ok($of->{app}{load_seconds}, '>', 0, 'the load took time');
+is($of->{app}{seconds}{$_}{count}, 12, "times of $_") for qw(queue attach application);
+is($of->{app}{loads}, $of->{app}{children}, 'loaded once in each child');
+is($of->{app}{concurrency_limit},
+    $of->{app}{slots} * (threaded() ? 1 : 4), 'the most calls at once');
+is($of->{broken}{refused}{load_failed}, 3, 'failed loads are refused');
+is($of->{broken}{state}, 'failing', 'and shown');
+like($of->{broken}{last_error}, qr/^PW0201 LookupError$/, 'with their error');
+is($of->{missing}{refused}{closed}, 1, 'a missing script is another reason');
+is((grep { $of->{$_}{isolation} eq 'main' } keys %$of)[0], '%{GLOBAL}',
+    'the main interpreter is told apart');
+is($of->{app}{isolation}, python_at_least(13) ? 'own-gil' : 'shared-gil', 'isolation');
+like($of->{app}{python}, qr/^3\.\d+\.\d+/, 'Python');
+
+my $p = PWTest::Prometheus::parse(status('prometheus')->{body});
+is_deeply($p->{errors}, [], 'strictly, it is Prometheus text');
+my %expect = (
+    'polywsgi_requests_total{code="2xx",interpreter="app"}' => 5,
+    'polywsgi_requests_total{code="5xx",interpreter="app"}' => 3,
+    'polywsgi_requests_accepted_total{interpreter="app"}' => 12,
+    'polywsgi_exceptions_total{interpreter="app"}' => 2,
+    'polywsgi_requests_refused_total{interpreter="broken",reason="load_failed"}' => 3,
+    'polywsgi_application_seconds_count{interpreter="app"}' => 12,
+    'polywsgi_last_load_failed{interpreter="broken"}' => 1,
+    'polywsgi_requests_in_flight{interpreter="app"}' => 0,
+);
+is($p->{samples}{$_}, $expect{$_}, $_) for sort keys %expect;
+
+# ---- other readers ----
+
+subtest 'other readers of the format' => sub {
+    write_text("$server->{dir}/scrape", status('prometheus')->{body});
+    my $readers = 0;
+    if (system('which promtool >/dev/null 2>&1') == 0) {
+        my $said = qx(promtool check metrics < $server->{dir}/scrape 2>&1);
+        is($?, 0, "promtool: $said");
+        $readers++;
+    }
+    if (imports('prometheus_client')) {
+        my $read = 'import sys, prometheus_client.parser as p;'
+            . 'print(sum(1 for f in p.text_string_to_metric_families(sys.stdin.read())))';
+        cmp_ok(qx($ENV{PW_T_PYTHON} -c '$read' < $server->{dir}/scrape), '>', 20,
+            'prometheus_client');
+        $readers++;
+    }
+    plan skip_all => 'neither promtool nor prometheus_client is installed' if !$readers;
+    done_testing();
+};
+
+# ---- names, as documented ----
+
+subtest 'names are those of docs/metrics.md' => sub {
+    my $page = read_text("$ENV{PW_T_SRC}/docs/metrics.md");
+    my %type = $page =~ /^\| `(polywsgi_\w+)` \| (\w+) \|/mg;
+    is_deeply($p->{types}, \%type, 'metrics and their types');
+    my %reason = map { ($_ => 1) } keys %{ $of->{app}{refused} };
+    like($page, qr/`$_`/, "the reason $_") for sort keys %reason;
+    my ($head, $interps, $children) =
+        $page =~ /^## JSON\n(.*?)^`interpreters`(.*?)^`children`, each(.*)/ms;
+    my $all = $server->get_json('/wsgi-status?format=json');
+    my @known = (qw(interpreters children), $head =~ /`(\w+)`/g);
+    is_deeply([ sort keys %$all ], [ sort @known ], 'the whole');
+    my @rows = $interps =~ /^\| (.*?) \|/mg;
+    is_deeply([ sort keys %{ $of->{app} } ], [ sort map { /`(\w+)`/g } @rows ],
+        'an interpreter');
+    my ($list) = $interps =~ /`instances` \| a list: (.*?) \|/;
+    is_deeply([ sort keys %{ $of->{app}{instances}[0] } ], [ sort $list =~ /`(\w+)`/g ],
+        'an instance');
+    my ($child) = $children =~ /(.*?)`calls`/s;
+    is_deeply([ sort keys %{ $all->{children}[0] } ],
+        [ sort 'calls', $child =~ /`(\w+)`/g ], 'a child');
+};
+
+# ---- what is running ----
+
+subtest 'a request in flight' => sub {
+    plan skip_all => 'one process serves one request' if !threaded();
+    my $go = "$server->{dir}/var/go";
+    my @conns = map { $server->connect } 1, 2;
+    my $n = 0;
+    $_->send(PWTest::HTTP::head(path => '/app/hold/<i>/' . ++$n . '200?SECRET=query',
+        headers => [ 'X-Until' => $go ])) for @conns;
+    ok(wait_for { interpreters()->{app}{running} == 2 }, 'two are running');
+    my $now = interpreters()->{app};
+    is($now->{in_flight}, 2, 'in flight');
+    is($now->{instances}[0]{in_flight}, 2, 'in the instance');
+    my $all = $server->get_json('/wsgi-status?format=json');
+    my @calls = sort { $a->{path} cmp $b->{path} } map { @{ $_->{calls} } } @{ $all->{children} };
+    is_deeply([ map { "$_->{phase} $_->{interpreter} $_->{method} $_->{path}" } @calls ],
+        [ map { "application app GET /app/hold/<i>/${_}200" } 1, 2 ],
+        'what they are');
+    is($calls[0]{application}, "app (main.test:$server->{port}/app)", 'of which application');
+    my $page = status('html')->{body};
+    like($page, qr{/app/hold/&#60;i&#62;/1200}, 'the page shows them, escaped');
+    unlike($page, qr/<i>/, 'and nothing else');
+    my ($child, $call) = read_text("$ENV{PW_T_SRC}/docs/metrics.md")
+        =~ /^`children`, each(.*?) and `calls`(.*?)The phases/ms;
+    is_deeply([ sort keys %{ $calls[0] } ], [ sort $call =~ /`(\w+)`/g ],
+        'the keys of a call are those of docs/metrics.md');
+    write_text($go, '');
+    is($_->response->{status}, 200, 'answered') for @conns;
+    is(interpreters()->{app}{in_flight}, 0, 'none is in flight');
+};
+
+# ---- what nobody sees ----
+
+for my $format (qw(html json prometheus)) {
+    my $a = status("$format&SECRET=query", headers => [ Cookie => 'SECRET' ]);
+    unlike($a->{body}, qr/SECRET|Traceback|PYTHONPATH|\bapp\.py/, "$format tells no secret");
+}
+is($server->get('/nobody')->{status}, 403, 'Require is obeyed');
+
+my $user = "$server->{dir}/htdocs/user/.htaccess";
+for my $way ("SetHandler wsgi-status\n", "AddHandler wsgi-status .html\n",
+    "<Files page.html>\nSetHandler wsgi-status\n</Files>\n",
+    "RewriteEngine On\nRewriteRule ^ - [H=wsgi-status]\n") {
+    write_text($user, $way);
+    my $a = $server->get('/user/page.html');
+    is($a->{status}, 403, 'not by .htaccess: ' . $way =~ s/\n.*//sr);
+}
+is(scalar $server->lines(qr/PW0135 .user.page\.html .*Mend/), 4, 'the log says why');
+is($server->get('/dir/')->{status}, 200, 'by a <Directory> it is');
+write_text("$server->{dir}/htdocs/.htaccess", "AddType text/x-strange .strange\n");
+is(status('json')->{status}, 200, 'what .htaccess says beside a <Location> does no harm');
+unlink "$server->{dir}/htdocs/.htaccess";
+
+$server->stop;
+finish();

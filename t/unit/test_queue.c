@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test_queue: who gets which member when: limits, order, timeouts, the size of
+ * the pool, renewal. No Python, no httpd.
+ */
+#include "fakes.h"
+
+#include <apr_general.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tap.h"
+
+#define MS(n) ((pw_instant_t)(n)*1000)
+
+typedef enum { WAITING, MEMBERS, SERVING, DRAINING } field_e;
+
+static int value_of(const pw_pool_look_t *look, field_e field)
+{
+    switch (field) {
+    case WAITING:
+        return look->waiting;
+    case MEMBERS:
+        return look->members;
+    case SERVING:
+        return look->serving;
+    default:
+        return look->draining;
+    }
+}
+
+/* Waits until the pool looks so; ten seconds at most. */
+static int reaches(field_e field, int wanted)
+{
+    pw_instant_t deadline = pw_now() + MS(10000);
+    pw_pool_look_t look;
+
+    do {
+        pw_pool_look(pool, &look);
+        if (value_of(&look, field) == wanted) {
+            return 1;
+        }
+        sched_yield();
+    } while (pw_now() < deadline);
+    return 0;
+}
+
+static void test_limits(void)
+{
+    pw_pool_setup_t setup = {
+        .concurrency = 2, .queue_limit = 0, .queue_timeout = MS(60000)};
+    pw_member_t *a, *b, *c;
+    pw_refusals_t refusals;
+
+    make_pool(&setup);
+    new_fake(NULL);
+    ok(lease(0, 10000, &a) == PW_LEASE_OK && lease(0, 10000, &b) == PW_LEASE_OK,
+       "as many calls as WSGIConcurrency says");
+    ok(lease(0, 10000, &c) == PW_LEASE_FULL, "no more where the queue is full");
+    ok(pw_pool_refusals(pool, &refusals) && refusals.count == 1
+           && refusals.look.running == 2 && refusals.look.capacity == 2
+           && !strcmp(refusals.look.what, "GET /some/path"),
+       "its record knows how many, and the oldest call");
+    lease(0, 10000, &c);
+    ok(!pw_pool_refusals(pool, &refusals), "the next record is not due yet");
+    give_back(a);
+    ok(lease(0, 10000, &a) == PW_LEASE_OK, "a place that is returned is given");
+    give_back(a);
+    give_back(b);
+    end_pool();
+}
+
+static void test_timeouts(void)
+{
+    pw_pool_setup_t setup = {
+        .concurrency = 1, .queue_limit = 5, .queue_timeout = MS(30)};
+    pw_member_t *m, *n;
+    pw_instant_t begin;
+
+    make_pool(&setup);
+    new_fake(NULL);
+    ok(lease(0, 10000, &m) == PW_LEASE_OK, "one call");
+    begin = pw_now();
+    ok(lease(0, 10000, &n) == PW_LEASE_LATE && pw_now() - begin >= MS(30),
+       "the next one waits for WSGIQueueTimeout");
+    begin = pw_now();
+    ok(lease(0, 10000, &n) == PW_LEASE_STUCK && pw_now() - begin < MS(30),
+       "but not where every place is held longer than that");
+    give_back(m);
+    end_pool();
+}
+
+/* ---- order ------------------------------------------------------------- */
+
+#define QUEUED 12
+
+static int order[QUEUED];
+static int served; /* atomic: */
+
+static void *wait_in_line(void *number)
+{
+    pw_turn_t call = {
+        .method = "GET", .path = "/", .patience = MS(10000), .slot = 0};
+
+    if (pw_pool_lease(pool, &call) == PW_LEASE_OK) {
+        order[__atomic_fetch_add(&served, 1, __ATOMIC_SEQ_CST)] =
+            (int)(size_t)number;
+        pw_pool_return(&call);
+    }
+    return NULL;
+}
+
+static void test_order(void)
+{
+    pw_pool_setup_t setup = {
+        .concurrency = 1, .queue_limit = QUEUED, .queue_timeout = MS(60000)};
+    pthread_t threads[QUEUED];
+    pw_member_t *m;
+    int in_order = 1, came = 1;
+
+    make_pool(&setup);
+    new_fake(NULL);
+    lease(0, 10000, &m);
+    for (int i = 0; i < QUEUED; i++) {
+        pthread_create(&threads[i], NULL, wait_in_line, (void *)(size_t)i);
+        came = came && reaches(WAITING, i + 1);
+    }
+    ok(came, "%d calls wait", QUEUED);
+    give_back(m);
+    for (int i = 0; i < QUEUED; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    for (int i = 0; i < QUEUED; i++) {
+        in_order = in_order && order[i] == i;
+    }
+    ok(served == QUEUED && in_order, "and are served in the order they came");
+    end_pool();
+}
+
+/* ---- size -------------------------------------------------------------- */
+
+static void test_growth(void)
+{
+    pw_pool_setup_t setup = {.least = 2, .most = 3, .fresh_retries = 1};
+    pw_member_t *m[4];
+    pw_turn_t *again;
+
+    make_pool(&setup);
+    new_fake(NULL);
+    ok(reaches(SERVING, 2) && fake_count == 2,
+       "the first member adds the second when it has loaded");
+    lease(0, 10000, &m[0]);
+    lease(0, 10000, &m[1]);
+    ok(m[0] != m[1], "the least-loaded member is leased");
+    give_back(m[0]);
+    give_back(m[1]);
+    again = new_call(0, 10000);
+    again->last = m[1];
+    ok(pw_pool_lease(pool, again) == PW_LEASE_OK && again->member == m[1],
+       "of equals, the one that the thread had last");
+    pw_pool_return(again);
+    again->last = m[0];
+    ok(pw_pool_lease(pool, again) == PW_LEASE_OK && again->member == m[0],
+       "whichever that is");
+    pw_pool_return(again);
+    pw_pool_resize(pool, 99);
+    ok(reaches(SERVING, 3), "it grows to its bound");
+    ok(lease(1, 10000, &m[0]) == PW_LEASE_OK, "an application on demand loads");
+    give_back(m[0]);
+    pw_pool_resize(pool, 0);
+    ok(reaches(MEMBERS, 2) && reaches(DRAINING, 0), "and shrinks to the least");
+    lease(1, 10000, &m[0]);
+    lease(1, 10000, &m[1]);
+    ok(m[0] != m[1], "what was loaded on demand is loaded in every member");
+    give_back(m[0]);
+    give_back(m[1]);
+    end_pool();
+}
+
+static void test_failing_growth(void)
+{
+    pw_pool_setup_t setup = {.least = 1, .most = 2};
+    pw_member_t *m;
+
+    make_pool(&setup);
+    new_fake(NULL);
+    ok(lease(0, 10000, &m) == PW_LEASE_OK, "one member serves");
+    give_back(m);
+    failing = 1;
+    pw_pool_resize(pool, 2);
+    ok(ends(1), "a further one that does not load is ended");
+    ok(lease(0, 10000, &m) == PW_LEASE_OK && m == &fakes[0]->member,
+       "and the first serves on");
+    give_back(m);
+    end_pool();
+
+    make_pool(&setup);
+    new_fake(NULL);
+    lease(0, 10000, &m);
+    create_failing = 1;
+    pw_pool_resize(pool, 2);
+    ok(ends(1), "so is one that cannot be created");
+    give_back(m);
+    end_pool();
+}
+
+/* ---- renewal ----------------------------------------------------------- */
+
+static void test_renewal(void)
+{
+    pw_pool_setup_t setup = {
+        .least = 2, .most = 2, .max_requests = 20, .renewals = -1};
+    pw_member_t *m;
+    int bad = 0;
+
+    make_pool(&setup);
+    new_fake(NULL);
+    reaches(SERVING, 2);
+    while (__atomic_load_n(&fake_count, __ATOMIC_SEQ_CST) < 12) {
+        bad += lease(0, 10000, &m) != PW_LEASE_OK;
+        if (m) {
+            give_back(m);
+        }
+    }
+    ok(bad == 0, "members are replaced under load, and no call is refused");
+    ok(ends(1), "the old ones have ended");
+    ok(reaches(MEMBERS, 2) && reaches(DRAINING, 0), "the pool keeps its size");
+    end_pool();
+}
+
+static void test_failing_renewal(void)
+{
+    pw_pool_setup_t setup = {.max_requests = 10, .renewals = -1};
+    pw_member_t *m;
+    int bad = 0;
+
+    make_pool(&setup);
+    new_fake(NULL);
+    lease(0, 10000, &m);
+    give_back(m);
+    failing = 1;
+    for (int i = 0; i < 12; i++) {
+        bad += lease(0, 10000, &m) != PW_LEASE_OK;
+        give_back(m);
+    }
+    ok(ends(1) && bad == 0,
+       "a successor that does not load is ended, the old one stays");
+    for (int i = 0; i < 12; i++) {
+        bad += lease(0, 10000, &m) != PW_LEASE_OK;
+        give_back(m);
+    }
+    ok(bad == 0 && ends(2), "and it is tried again after as many calls");
+    end_pool();
+}
+
+static void test_unload(void)
+{
+    pw_pool_setup_t setup = {.least = 2, .renewals = -1};
+    pw_member_t *m;
+
+    make_pool(&setup);
+    new_fake(NULL);
+    reaches(SERVING, 2);
+    lease(0, 10000, &m);
+    ok(!pw_pool_unload(pool), "a pool with a call is not unloaded");
+    give_back(m);
+    ok(pw_pool_unload(pool) && ends(0) && ends(1), "one without is");
+    ok(lease(0, 10000, &m) == PW_LEASE_NONE, "the next call has to fill it");
+    new_fake(NULL);
+    ok(lease(0, 10000, &m) == PW_LEASE_OK, "and is served");
+    give_back(m);
+    end_pool();
+}
+
+/* ---- everything at once ------------------------------------------------ */
+
+#define WORKERS 8
+#define ROUNDS 125000
+
+static int outcomes[PW_LEASE_NONE + 1]; /* atomic: */
+static int finished;                    /* atomic: workers */
+static int inside;                      /* atomic: calls that run */
+static int exceeded;                    /* atomic: more than may */
+
+static pw_lease_e lease_or_fill(pw_turn_t *call)
+{
+    pw_lease_e rc = pw_pool_lease(pool, call);
+
+    if (rc == PW_LEASE_NONE) {
+        new_fake(NULL);
+    }
+    return rc;
+}
+
+static void run_call(pw_turn_t *call, unsigned *seed)
+{
+    int now = __atomic_add_fetch(&inside, 1, __ATOMIC_SEQ_CST);
+
+    if (now > 4 * 3 + 3) { /* three members of three, and one that drains */
+        __atomic_store_n(&exceeded, now, __ATOMIC_SEQ_CST);
+    }
+    if (rand_r(seed) % 8 == 0) {
+        sched_yield();
+    }
+    __atomic_fetch_sub(&inside, 1, __ATOMIC_SEQ_CST);
+    pw_pool_return(call);
+}
+
+static void *work_at_random(void *number)
+{
+    unsigned seed = (unsigned)(size_t)number;
+    pw_turn_t call = {.method = "GET", .path = "/", .patience = MS(10000)};
+
+    for (int i = 0; i < ROUNDS; i++) {
+        pw_lease_e rc;
+
+        call.slot = (int)(rand_r(&seed) % SLOTS);
+        rc = lease_or_fill(&call);
+        __atomic_fetch_add(&outcomes[rc], 1, __ATOMIC_SEQ_CST);
+        if (rc == PW_LEASE_OK) {
+            call.last = call.member;
+            run_call(&call, &seed);
+        }
+    }
+    __atomic_fetch_add(&finished, 1, __ATOMIC_SEQ_CST);
+    return NULL;
+}
+
+/* What a keeper does, and files that change. */
+static void disturb(unsigned *seed)
+{
+    switch (rand_r(seed) % 5) {
+    case 0:
+        pw_pool_resize(pool, (int)(rand_r(seed) % 5));
+        break;
+    case 1:
+        pw_pool_unload(pool);
+        break;
+    case 2:
+        __atomic_store_n(&failing, rand_r(seed) % 4 == 0, __ATOMIC_SEQ_CST);
+        break;
+    case 3:
+        pw_pool_retry(pool, (int)(rand_r(seed) % SLOTS));
+        break;
+    default:
+        sched_yield();
+    }
+}
+
+static void check_after(void)
+{
+    pw_pool_look_t look;
+    long total = 0;
+
+    pw_pool_look(pool, &look);
+    for (int i = 0; i <= PW_LEASE_NONE; i++) {
+        total += outcomes[i];
+    }
+    ok(total == (long)WORKERS * ROUNDS, "every one of %ld calls was answered",
+       total);
+    ok(look.granted == (apr_uint64_t)outcomes[PW_LEASE_OK],
+       "what was leased was counted");
+    ok(look.running == 0 && look.waiting == 0 && !exceeded,
+       "none is left, and the bounds held");
+    ok(outcomes[PW_LEASE_TIMEOUT] == 0 && outcomes[PW_LEASE_STOPPING] == 0,
+       "no wake-up was lost");
+}
+
+static void test_random(void)
+{
+    pw_pool_setup_t setup = {.least = 1,
+                             .most = 3,
+                             .concurrency = 3,
+                             .queue_limit = 4,
+                             .queue_timeout = MS(5000),
+                             .max_requests = 2000,
+                             .fresh_retries = 1000,
+                             .renewals = -1};
+    pthread_t threads[WORKERS];
+    unsigned seed = 7;
+
+    make_pool(&setup);
+    new_fake(NULL);
+    for (size_t i = 0; i < WORKERS; i++) {
+        pthread_create(&threads[i], NULL, work_at_random, (void *)(i + 1));
+    }
+    while (__atomic_load_n(&finished, __ATOMIC_SEQ_CST) < WORKERS) {
+        disturb(&seed);
+        apr_sleep(500);
+    }
+    for (int i = 0; i < WORKERS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    check_after();
+    end_pool();
+}
+
+int main(void)
+{
+    apr_initialize();
+    apr_pool_create(&apool, NULL);
+    test_limits();
+    test_timeouts();
+    test_order();
+    test_growth();
+    test_failing_growth();
+    test_renewal();
+    test_failing_renewal();
+    test_unload();
+    test_random();
+    apr_terminate();
+    return tap_done();
+}
