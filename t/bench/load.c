@@ -140,8 +140,7 @@ static void extend(load_t *l, nanos_t t)
             return;
         }
     }
-    if (t + SECOND / 20 >= l->last && t < l->start + PATIENCE
-        && l->rate <= 0) {
+    if (t + SECOND / 20 >= l->last && t < l->start + PATIENCE && l->rate <= 0) {
         l->last = t + SECOND / 10;
     }
 }
