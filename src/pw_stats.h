@@ -59,7 +59,7 @@ typedef enum {
     PW_REFUSED_CLOSED,     /* its script is missing or may not be read */
     PW_REFUSED_STARTUP,    /* not loaded within WSGIStartupTimeout */
     PW_REFUSED_STOPPING,   /* the child ends */
-    PW_REFUSED_MEMORY,     /* none for a thread state */
+    PW_REFUSED_MEMORY,     /* none for a thread state, or no thread */
     PW_REFUSED_FULL,       /* the queue is full */
     PW_REFUSED_LATE,       /* too long in the queue */
     PW_REFUSED_BUSY,       /* all slots are held by calls that do not end */

@@ -5,12 +5,18 @@ use PWTest;
 use PWTest::Server;
 use PWTest::Prometheus;
 
+my $own_gil = python_at_least(13);
 my $server = PWTest::Server->new(name => 'status', conf => <<'END_CONF');
 WSGIScriptAlias /app @DIR@/apps/app.py application-group=app
 WSGIScriptAlias /broken @DIR@/apps/broken.py application-group=broken
 WSGIScriptAlias /missing @DIR@/apps/missing.py application-group=missing
 WSGIScriptAlias /main @DIR@/apps/app.py application-group=%{GLOBAL}
 WSGIScriptAlias /own @DIR@/apps/app.py
+WSGIScriptAlias /two @DIR@/apps/app.py application-group=two
+<WSGIInterpreter two>
+    WSGIInstances 2
+    WSGIConcurrency 3
+</WSGIInterpreter>
 <Location /wsgi-status>
     SetHandler wsgi-status
 </Location>
@@ -50,6 +56,7 @@ END_APP
 mkdir "$server->{dir}/$_" for qw(htdocs/user htdocs/dir scripts);
 write_text("$server->{dir}/scripts/late.py", read_text("$server->{dir}/apps/app.py"));
 write_text("$server->{dir}/htdocs/user/page.html", 'a page');
+announce(qr/PW0021/) if !$own_gil || !threaded();
 announce(qr/PW0201|PW0202|PW0205|PW0206|PW0401/, qr/AH01630/, qr/PW0135/,
     qr/PW0093|does not exist|cannot be read|missing\.py/);
 ok($server->start, 'started');
@@ -128,6 +135,12 @@ is($of->{app}{seconds}{$_}{count}, 12, "times of $_") for qw(queue attach applic
 is($of->{app}{loads}, $of->{app}{children}, 'loaded once in each child');
 is($of->{app}{concurrency_limit},
     $of->{app}{slots} * (threaded() ? 1 : 4), 'the most calls at once');
+is($server->get('/two/200')->{status}, 200, 'one of two instances');
+my $two = interpreters()->{two};
+is_deeply([ map { $_->{number} } grep { $_->{pid} == $two->{instances}[0]{pid} } @{ $two->{instances} } ],
+    [ 0, 1 ], 'both are shown');
+is($two->{slots}, threaded() ? 6 : 1, 'so many calls at once in one child');
+is($two->{concurrency_limit}, $two->{slots} * (threaded() ? 1 : 4), 'and in all');
 is($of->{broken}{refused}{load_failed}, 3, 'failed loads are refused');
 is($of->{broken}{state}, 'failing', 'and shown');
 like($of->{broken}{last_error}, qr/^PW0201 LookupError$/, 'with their error');
@@ -137,7 +150,7 @@ is((map { $_->{accepted} } grep { $_->{name} =~ /late\.py$/ } values %{ interpre
     'is counted by its own name');
 is((grep { $of->{$_}{isolation} eq 'main' } keys %$of)[0], '%{GLOBAL}',
     'the main interpreter is told apart');
-is($of->{app}{isolation}, python_at_least(13) ? 'own-gil' : 'shared-gil', 'isolation');
+is($of->{app}{isolation}, $own_gil ? 'own-gil' : 'shared-gil', 'isolation');
 like($of->{app}{python}, qr/^3\.\d+\.\d+/, 'Python');
 
 my $p = PWTest::Prometheus::parse(status('prometheus')->{body});
