@@ -324,8 +324,9 @@ def home_lines(settings):
 
 def embedded_lines(settings):
     """Lines of a module that runs Python in httpd, ours and mod_wsgi's alike."""
-    return home_lines(settings) + ["WSGIScriptAlias /%s %s/apps/%sapp.py" % (name, settings.root, name)
-                    for name in settings.frameworks]
+    aliases = ["WSGIScriptAlias /%s %s/apps/%sapp.py" % (name, settings.root, name)
+               for name in settings.frameworks]
+    return home_lines(settings) + aliases
 
 
 def load_python(settings):
