@@ -198,6 +198,7 @@ pw_stats_t *pw_stats_open(apr_pool_t *ppool, pw_stats_t *have,
     pw_stats_t *stats;
     apr_shm_t *shm;
     apr_size_t bytes;
+    char *base;
 
     if (suffices(have, need)) {
         return have;
@@ -210,7 +211,8 @@ pw_stats_t *pw_stats_open(apr_pool_t *ppool, pw_stats_t *have,
     if (apr_shm_create(&shm, bytes + PAGE, NULL, ppool) != APR_SUCCESS) {
         return have;
     }
-    stats->base = (char *)align((apr_size_t)apr_shm_baseaddr_get(shm), PAGE);
+    base = apr_shm_baseaddr_get(shm);
+    stats->base = base + (PAGE - (apr_size_t)base % PAGE) % PAGE;
     take_past(stats);
     return stats;
 }
