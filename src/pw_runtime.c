@@ -235,6 +235,9 @@ static pw_instance_t *new_instance(pw_runtime_t *rt,
         pw_stats_add_instance(rt->stats[spec->index], generation);
     inst->tstates.bound =
         spec->thread_states > 0 ? spec->thread_states : rt->map->threads;
+    inst->number =
+        __atomic_add_fetch(&rt->numbers[spec->index], 1, __ATOMIC_RELAXED);
+    inst->pending = pw_preload_count(rt, spec);
     pw_lock_init(&inst->lock);
     return inst;
 }
@@ -499,6 +502,7 @@ static void keeper_stop(void *baton)
     pw_instant_t drained_by = pw_now() + rt->map->shutdown_timeout * 2 / 5;
     int count;
 
+    __atomic_store_n(&rt->stopping, 1, __ATOMIC_RELAXED);
     pw_demand_stop(rt);
     count = count_pools(rt);
     for (int i = 0; i < count; i++) {
@@ -632,6 +636,7 @@ static void create_pools(pw_runtime_t *rt, apr_pool_t *cpool)
     pw_scale_init(rt, cpool);
     rt->pools = apr_pcalloc(cpool, sizeof(*rt->pools) * all);
     rt->stats = apr_pcalloc(cpool, sizeof(*rt->stats) * all);
+    rt->numbers = apr_pcalloc(cpool, sizeof(*rt->numbers) * all);
     rt->stamps = apr_pcalloc(cpool, sizeof(*rt->stamps) * all);
     for (int i = 0; i < rt->map->interps->nelts; i++) {
         const pw_interp_spec_t *spec =
@@ -742,6 +747,7 @@ apr_status_t pw_runtime_start(apr_pool_t *cpool,
 void pw_runtime_stopping(pw_runtime_t *rt, int graceful)
 {
     if (graceful) {
+        __atomic_store_n(&rt->graceful, 1, __ATOMIC_RELAXED);
         pw_keeper_quiesce(rt->keeper);
     }
     else {

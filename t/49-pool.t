@@ -308,8 +308,8 @@ subtest 'derived limits' => sub {
     is($both->{a}{concurrency}, 6, 'two, 16 threads: 6 places');
     is($both->{a}{queue_limit}, 2, 'and 2 wait');
     if (PWTest::Server::has('http2')) {
-        my $h2 = dump_of("<IfModule http2_module>\nH2MaxWorkers 8\n</IfModule>\n$a$b");
-        is($h2->{a}{concurrency}, 3, 'HTTP/2 with 8 threads: 3 places');
+        my $h2 = dump_of("<IfModule http2_module>\nH2MaxWorkers 12\n</IfModule>\n$a$b");
+        is($h2->{a}{concurrency}, 5, 'HTTP/2 with 12 threads: 5 places');
     }
     my $more = dump_of("WSGIInstances 1-3\n$a$b");
     is($more->{b}{concurrency}, 2, 'divided by the most instances');

@@ -139,6 +139,44 @@ static void test_order(void)
     end_pool();
 }
 
+/* While the first load is young, more may wait than the limits allow; not when
+ * it hangs. */
+static void test_load_rush(void)
+{
+    pw_pool_setup_t setup = {
+        .concurrency = 1, .queue_limit = 0, .queue_timeout = MS(5000)};
+    pthread_t threads[3];
+    pw_member_t *m;
+
+    make_pool(&setup);
+    served = 0;
+    lease(0, 10000, &m); /* is told to add a member */
+    for (int i = 0; i < 3; i++) {
+        pthread_create(&threads[i], NULL, wait_in_line, (void *)(size_t)i);
+    }
+    ok(reaches(WAITING, 3), "all wait for a load that is young");
+    new_fake(NULL);
+    for (int i = 0; i < 3; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    ok(served == 3, "and are served when it has ended");
+    end_pool();
+
+    setup.queue_timeout = MS(20);
+    make_pool(&setup);
+    lease(0, 10000, &m);
+    pthread_create(&threads[0], NULL, wait_in_line, (void *)0);
+    reaches(WAITING, 1);
+    ok(lease(0, 10000, &m) == PW_LEASE_LATE,
+       "one beyond the limits waits for WSGIQueueTimeout at most");
+    ok(lease(0, 10000, &m) == PW_LEASE_FULL,
+       "and no longer at all when the load has taken that long");
+    new_fake(NULL);
+    pthread_join(threads[0], NULL);
+    ok(served == 4, "the one within the limits waits as long as it may");
+    end_pool();
+}
+
 /* ---- size -------------------------------------------------------------- */
 
 static void test_growth(void)
@@ -404,6 +442,7 @@ int main(void)
     test_limits();
     test_timeouts();
     test_order();
+    test_load_rush();
     test_growth();
     test_failing_growth();
     test_renewal();
