@@ -75,8 +75,9 @@ typedef enum {
     PW_LEASE_STUCK,    /* every place is held by a call older than the queue's
                         * timeout, nobody waits for that: 503 */
     PW_LEASE_LATE,     /* waited for the queue's timeout: 503 */
-    PW_LEASE_NONE      /* the pool is empty: the caller, and nobody else, is to
+    PW_LEASE_NONE,     /* the pool is empty: the caller, and nobody else, is to
                         * add a member and ask again */
+    PW_LEASE_LIMIT     /* the caller may not: 503. Never of a pool itself */
 } pw_lease_e;
 
 typedef enum {
@@ -254,6 +255,7 @@ typedef struct pw_pool_look_t {
     int waiting;          /* calls in the queue */
     int starving;         /* of them, those that only lack a place */
     apr_uint64_t granted; /* leases ever given */
+    pw_instant_t used;    /* when the last call that was leased came; 0 */
     pw_instant_t oldest;  /* when the oldest running call was leased; 0 */
     char what[200];       /* "GET /path" of that, "" */
 } pw_pool_look_t;

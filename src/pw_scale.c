@@ -210,7 +210,7 @@ apr_interval_time_t pw_scale_tick(pw_runtime_t *rt)
 
 void pw_scale_init(pw_runtime_t *rt, apr_pool_t *cpool)
 {
-    size_t all = (size_t)(rt->map->interps->nelts + rt->map->found_max) + 1;
+    size_t all = (size_t)(rt->map->interps->nelts + rt->map->found_names) + 1;
 
     rt->scales = apr_pcalloc(cpool, sizeof(*rt->scales) * all);
     for (size_t i = 0; i < all; i++) {
