@@ -28,6 +28,7 @@
 #include "pw_limits.h"
 #include "pw_module.h"
 #include "pw_mount.h"
+#include "pw_preload.h"
 #include "pw_pyversion.h"
 #include "pw_resolve.h"
 #include "pw_runtime.h"
@@ -103,13 +104,15 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                        server_rec *s)
 {
     pw_resolved_t *resolved = pw_config_server(s)->resolved;
+    int processes = ask_mpm(AP_MPMQ_MAX_DAEMONS);
 
     (void)plog;
     settle(resolved);
     resolved->multithread =
         ask_mpm(AP_MPMQ_IS_THREADED) != AP_MPMQ_NOT_SUPPORTED;
-    resolved->most_children = ask_mpm(AP_MPMQ_MAX_DAEMONS);
-    resolved->multiprocess = resolved->most_children > 1;
+    resolved->most_children = processes;
+    resolved->map.processes = processes > 0 ? processes : 1;
+    resolved->multiprocess = processes > 1;
     if (!is_first_pass()) {
         pw_shared_open(s);
         ap_add_version_component(pconf, "mod_polywsgi/" PW_VERSION);
@@ -154,6 +157,7 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
         && pw_gate_start(pchild, map, pw_shared_join(s, pchild), &child_runtime)
                == APR_SUCCESS) {
         apr_pool_pre_cleanup_register(pchild, NULL, end_child);
+        pw_preload_wait(child_runtime);
     }
 }
 
@@ -253,6 +257,7 @@ static int handler(request_rec *r)
     if (!r->handler || strcmp(r->handler, PW_HANDLER) != 0) {
         return DECLINED;
     }
+    pw_lock_take_memory();
     status = find_target(r, &target);
     if (status != OK) {
         return status;
@@ -261,7 +266,9 @@ static int handler(request_rec *r)
         return HTTP_LENGTH_REQUIRED;
     }
     x = pw_exchange_httpd_create(r, &target);
-    return answer(r, x, pw_gate_run(child_runtime, target.app, x));
+    status = answer(r, x, pw_gate_run(child_runtime, target.app, x));
+    pw_lock_give_memory();
+    return status;
 }
 
 void pw_module_register_hooks(apr_pool_t *pool)

@@ -89,6 +89,7 @@ static apr_status_t make_own_locked(pw_runtime_t *rt, const char *name,
         d->own[d->interps] = spec;
     }
     spec->name = apr_pstrdup(d->pool, name);
+    pw_runtime_count(rt, spec);
     rv = start_locked(rt, spec);
     if (rv == APR_SUCCESS) {
         __atomic_store_n(&d->interps, d->interps + 1, __ATOMIC_RELEASE);

@@ -45,6 +45,7 @@
 #include <apr_pools.h>
 
 #include "pw_lock.h"
+#include "pw_stats.h"
 
 typedef enum {
     PW_NEW = 0,
@@ -98,15 +99,19 @@ typedef struct pw_member_t {
     pw_turn_t *oldest, *latest;  /* lock: the calls in it */
     pw_state_e state;            /* lock: */
     int leases;                  /* lock: calls in it */
-    apr_uint64_t served;         /* lock: leases given */
-    apr_uint64_t renew_at;       /* lock: served so many it is to be replaced;
+    int holds;                 /* lock: what outlives calls; below 0 only while
+                                  * there are calls */
+    apr_uint64_t served;       /* lock: leases given */
+    apr_uint64_t renew_at;     /* lock: served so many it is to be replaced;
                                   * 0: never */
-    int trial;                   /* lock: not to be leased yet */
-    int replace;                 /* lock: its thread shall replace it */
-    int renew;                   /* lock: its thread shall add its successor */
-    int retire;                  /* lock: it shall drain */
-    int reap;                    /* lock: its thread shall reap */
-    unsigned char *slots;        /* lock: pw_slot_e of each application */
+    int trial;                 /* lock: not to be leased yet */
+    int replace;               /* lock: its thread shall replace it */
+    int renew;                 /* lock: its thread shall add its successor */
+    int retire;                /* lock: it shall drain */
+    int reap;                  /* lock: its thread shall reap */
+    unsigned char *slots;      /* lock: pw_slot_e of each application */
+    pw_stat_instance_t *stats; /* const: where its state is shown, or NULL;
+                                  * until it is DEAD */
 } pw_member_t;
 
 /* One request on its way through a pool: on the stack of its thread, linked
@@ -116,6 +121,8 @@ struct pw_turn_t {
     const char *method;     /* caller: "GET"; as long as the call */
     const char *path;       /* caller: likewise, for records */
     pw_instant_t patience;  /* caller: how long to wait for a load, us */
+    pw_instant_t now;       /* caller: when it comes, where the clock has just
+                            * been read; else 0 */
     const void *last;       /* caller: the member that this thread had last, a
                              * number to compare; or NULL */
     pw_member_t *member;    /* lock: where it runs; NULL: nowhere yet */
@@ -123,7 +130,10 @@ struct pw_turn_t {
     pw_instant_t asked;     /* when it came */
     pw_instant_t queued; /* lock: since when its slot only lacks a place; 0 */
     pw_instant_t leased; /* lock: when it got its member */
-    pw_cond_t wake;      /* made where it waits */
+    int held;            /* caller: holds that it leaves behind, less those
+                             * that it has dropped; for the return */
+    int excess;     /* lock: beyond the limits, while its application loads */
+    pw_cond_t wake; /* made where it waits */
 };
 
 typedef struct pw_pool_setup_t {
@@ -205,8 +215,12 @@ void pw_pool_keep(pw_member_t *member);
 /* Own thread, last: DEAD (the member may be freed afterwards) or PARKED. */
 void pw_pool_ended(pw_member_t *member, pw_state_e state);
 
-/* Any thread: there are thread states to reap in the member. */
+/* Any thread: there are thread states to reap in the member, or references to
+ * drop. */
 void pw_pool_nudge(pw_member_t *member);
+
+/* Own thread: it has dropped so many holds. */
+void pw_pool_unhold(pw_member_t *member, int count);
 
 /* Keeper: background loads stop; waiting requests are answered STOPPING. */
 void pw_pool_quiesce(pw_pool_t *pool);

@@ -5,7 +5,8 @@
  * every request. Nothing of Python's stands in C globals.
  *
  * What an application sees: __version__, interpreter (its name in the
- * configuration), isolation ("own-gil", "shared-gil" or "main").
+ * configuration), instance (its number in this child), isolation ("own-gil",
+ * "shared-gil" or "main"), and what src/py/hooks.py adds.
  */
 #ifndef PW_PYMOD_H
 #define PW_PYMOD_H

@@ -288,6 +288,16 @@ static void check_blocks(resolving_t *rs)
     }
 }
 
+static pw_preload_e preload_of(const pw_tuning_t *server,
+                               const pw_tuning_t *own)
+{
+    if (own && own->preload != PW_PRELOAD_UNSET) {
+        return own->preload;
+    }
+    return server->preload != PW_PRELOAD_UNSET ? server->preload
+                                               : PW_PRELOAD_ON;
+}
+
 static pw_interp_spec_t *make_interp(resolving_t *rs, const char *name)
 {
     const pw_block_t *block = block_named(rs->conf, name);
@@ -307,6 +317,7 @@ static pw_interp_spec_t *make_interp(resolving_t *rs, const char *name)
     spec->env = env_of(rs, own);
     spec->startup_timeout = timeout >= 0 ? timeout : STARTUP_TIMEOUT;
     pw_limits_apply(spec, own ? &own->limits : NULL, &server->limits);
+    spec->preload = preload_of(server, own);
     spec->apps = apr_array_make(rs->pool, 2, sizeof(pw_app_spec_t *));
     spec->log = rs->out->map.log;
     spec->later = 1;
@@ -369,6 +380,12 @@ static const char *label_of(resolving_t *rs, const pw_mount_t *mount,
                        ")", NULL);
 }
 
+/* No request comes for an import: it runs when the child starts. */
+static int preload_off(const pw_interp_spec_t *interp, const char *callable)
+{
+    return interp->preload == PW_PRELOAD_OFF && callable;
+}
+
 static pw_app_spec_t *app_for(resolving_t *rs, const pw_mount_t *mount,
                               const char *group, const char *callable, int lazy)
 {
@@ -379,7 +396,7 @@ static pw_app_spec_t *app_for(resolving_t *rs, const pw_mount_t *mount,
     pw_interp_spec_t *interp;
 
     if (app) {
-        app->lazy &= lazy;
+        app->lazy &= lazy || preload_off(app->interp, callable);
         return app;
     }
     interp = interp_named(rs, name);
@@ -389,10 +406,11 @@ static pw_app_spec_t *app_for(resolving_t *rs, const pw_mount_t *mount,
     app->module = mount->module;
     app->callable = callable;
     app->slot = interp->apps->nelts;
-    app->lazy = lazy;
+    app->lazy = lazy || preload_off(interp, callable);
     app->interp = interp;
     app->log = pw_exchange_httpd_server_log(mount->server);
     app->label = label_of(rs, mount, group, name);
+    out->lazy |= app->lazy;
     APR_ARRAY_PUSH(interp->apps, pw_app_spec_t *) = app;
     apr_hash_set(out->apps, key, APR_HASH_KEY_STRING, app);
     return app;

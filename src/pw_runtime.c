@@ -21,8 +21,11 @@
 #define LOG_PATIENCE 100000          /* microseconds for a lock before _exit */
 #define LIFE_STACK (8 * 1024 * 1024) /* 3.13 overflows 1 MB in json */
 
-/* this thread: its record; the key only serves to hear of the thread's end. */
-static __thread pw_thread_t *this_thread;
+/* this thread: its record; the key only serves to hear of the thread's end. A
+ * pointer is little enough for the room that the loader keeps for such
+ * variables of modules. */
+static __thread pw_thread_t *this_thread
+    __attribute__((tls_model("initial-exec")));
 static pthread_key_t thread_key; /* const: made once in a child */
 
 /* ---- OS threads -------------------------------------------------------- */
@@ -231,9 +234,13 @@ static pw_instance_t *new_instance(pw_runtime_t *rt,
     inst->spec = spec;
     inst->rt = rt;
     inst->generation = generation;
-    inst->stats = pw_stats_add_instance(rt->stats[spec->index], generation);
+    inst->member.stats =
+        pw_stats_add_instance(rt->stats[spec->index], generation);
     inst->tstates.bound =
         spec->thread_states > 0 ? spec->thread_states : rt->map->threads;
+    inst->number =
+        __atomic_add_fetch(&rt->numbers[spec->index], 1, __ATOMIC_RELAXED);
+    inst->pending = pw_preload_count(rt, spec);
     pw_lock_init(&inst->lock);
     return inst;
 }
@@ -295,7 +302,6 @@ apr_status_t pw_runtime_spawn(pw_runtime_t *rt, const pw_interp_spec_t *spec,
     pw_lock_release(&rt->lock);
     rc = start_thread(inst);
     if (rc != 0) {
-        pw_stats_set_state(rt->stats[spec->index], inst->stats, PW_DEAD);
         pw_pool_ended(&inst->member, PW_DEAD);
         pw_lock_take(&rt->lock);
         unlink_locked(rt, inst);
@@ -407,7 +413,7 @@ pw_lease_e pw_runtime_lease(pw_runtime_t *rt, const pw_app_spec_t *app,
         lease->instance = (pw_instance_t *)lease->call.member;
         lease->app = app;
         lease->rt = rt;
-        lease->stats = lease->instance->stats;
+        lease->stats = lease->instance->member.stats;
         if (last) {
             *last = lease->instance;
         }
@@ -499,6 +505,7 @@ static void keeper_stop(void *baton)
     pw_instant_t drained_by = pw_now() + rt->map->shutdown_timeout * 2 / 5;
     int count;
 
+    __atomic_store_n(&rt->stopping, 1, __ATOMIC_RELAXED);
     pw_demand_stop(rt);
     count = count_pools(rt);
     for (int i = 0; i < count; i++) {
@@ -611,13 +618,17 @@ void pw_runtime_add_pool(pw_runtime_t *rt, const pw_interp_spec_t *spec,
         lazy[s] = (unsigned char)pw_runtime_app(rt, spec, s)->lazy;
     }
     rt->pools[spec->index] = pw_pool_create(cpool, &setup);
-    rt->stats[spec->index] = pw_stats_name(rt->setup.counted, spec->index,
-                                           spec->name, spec->isolation);
-    pw_stats_set_slots(rt->stats[spec->index], count_slots(rt, spec));
     rt->stamps[spec->index] =
         apr_pcalloc(cpool, sizeof(**rt->stamps) * (slots + 1));
     rt->demand.found[spec->index] = apr_pcalloc(
         cpool, sizeof(**rt->demand.found) * (size_t)(rt->map->found_max + 1));
+}
+
+void pw_runtime_count(pw_runtime_t *rt, const pw_interp_spec_t *spec)
+{
+    rt->stats[spec->index] = pw_stats_name(rt->setup.counted, spec->index,
+                                           spec->name, spec->isolation);
+    pw_stats_set_slots(rt->stats[spec->index], count_slots(rt, spec));
 }
 
 static void create_pools(pw_runtime_t *rt, apr_pool_t *cpool)
@@ -628,11 +639,14 @@ static void create_pools(pw_runtime_t *rt, apr_pool_t *cpool)
     pw_scale_init(rt, cpool);
     rt->pools = apr_pcalloc(cpool, sizeof(*rt->pools) * all);
     rt->stats = apr_pcalloc(cpool, sizeof(*rt->stats) * all);
+    rt->numbers = apr_pcalloc(cpool, sizeof(*rt->numbers) * all);
     rt->stamps = apr_pcalloc(cpool, sizeof(*rt->stamps) * all);
     for (int i = 0; i < rt->map->interps->nelts; i++) {
-        pw_runtime_add_pool(
-            rt, APR_ARRAY_IDX(rt->map->interps, i, const pw_interp_spec_t *),
-            cpool);
+        const pw_interp_spec_t *spec =
+            APR_ARRAY_IDX(rt->map->interps, i, const pw_interp_spec_t *);
+
+        pw_runtime_add_pool(rt, spec, cpool);
+        pw_runtime_count(rt, spec);
     }
 }
 
@@ -736,6 +750,7 @@ apr_status_t pw_runtime_start(apr_pool_t *cpool,
 void pw_runtime_stopping(pw_runtime_t *rt, int graceful)
 {
     if (graceful) {
+        __atomic_store_n(&rt->graceful, 1, __ATOMIC_RELAXED);
         pw_keeper_quiesce(rt->keeper);
     }
     else {

@@ -159,6 +159,18 @@ static void unload_if_idle(pw_scale_t *sc, pw_pool_t *pool,
     }
 }
 
+/* What no request has dropped since, the instance's own thread drops. */
+static void drop_held(pw_runtime_t *rt)
+{
+    pw_lock_take(&rt->lock);
+    for (pw_instance_t *i = rt->instances; i; i = i->next) {
+        if (!i->finished && __atomic_load_n(&i->unheld, __ATOMIC_RELAXED)) {
+            pw_pool_nudge(&i->member);
+        }
+    }
+    pw_lock_release(&rt->lock);
+}
+
 /* ---- the keeper's tick ------------------------------------------------- */
 
 /* 1 where it is to be looked at again soon. */
@@ -185,6 +197,7 @@ apr_interval_time_t pw_scale_tick(pw_runtime_t *rt)
     int made = __atomic_load_n(&rt->demand.interps, __ATOMIC_ACQUIRE);
     int busy = 0;
 
+    drop_held(rt);
     for (int i = 0; i < rt->map->interps->nelts; i++) {
         busy |= look_at(
             rt, APR_ARRAY_IDX(rt->map->interps, i, const pw_interp_spec_t *));

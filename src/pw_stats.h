@@ -59,7 +59,7 @@ typedef enum {
     PW_REFUSED_CLOSED,     /* its script is missing or may not be read */
     PW_REFUSED_STARTUP,    /* not loaded within WSGIStartupTimeout */
     PW_REFUSED_STOPPING,   /* the child ends */
-    PW_REFUSED_MEMORY,     /* none for a thread state */
+    PW_REFUSED_MEMORY,     /* none for a thread state, or no thread */
     PW_REFUSED_FULL,       /* the queue is full */
     PW_REFUSED_LATE,       /* too long in the queue */
     PW_REFUSED_BUSY,       /* all slots are held by calls that do not end */
@@ -296,10 +296,9 @@ void pw_stats_loaded(pw_stat_interp_t *interp, int ok, int fresh,
 pw_stat_instance_t *pw_stats_add_instance(pw_stat_interp_t *interp,
                                           int generation);
 
-/* Whoever changes it: its state is now this (pw_state_e). DEAD gives the place
- * to the next one: nothing may be counted there afterwards. */
-void pw_stats_set_state(pw_stat_interp_t *interp, pw_stat_instance_t *instance,
-                        int state);
+/* The pool: its state is now this (pw_state_e). DEAD gives the place to the
+ * next one: nothing may be counted there afterwards. */
+void pw_stats_set_state(pw_stat_instance_t *instance, int state);
 
 /* Any thread: thread states made (1) or deleted (-1). */
 void pw_stats_tstates(pw_stat_instance_t *instance, int more);
@@ -330,8 +329,9 @@ void pw_stats_accept(pw_caller_t *caller, pw_call_t *call);
 void pw_stats_body(pw_call_t *call);
 void pw_stats_queue(pw_call_t *call);
 
-/* It has one, and waits for its GIL. */
-void pw_stats_leased(pw_call_t *call, pw_stat_instance_t *instance);
+/* It has had one since `now`, and waits for its GIL. */
+void pw_stats_leased(pw_call_t *call, pw_stat_instance_t *instance,
+                     pw_instant_t now);
 void pw_stats_attached(pw_call_t *call);
 
 /* The application is done; the lease is about to be given back. */

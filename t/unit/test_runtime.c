@@ -84,7 +84,11 @@ static int module_exec(PyObject *module)
     int rc = type ? PyModule_AddObjectRef(module, "_Stream", type) : -1;
 
     Py_XDECREF(type);
-    return rc;
+    if (rc == 0) {
+        rc = PyModule_AddStringConstant(module, "interpreter", "unit");
+    }
+    return rc == 0 ? PyModule_AddStringConstant(module, "isolation", "unit")
+                   : rc;
 }
 
 static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, module_exec},
