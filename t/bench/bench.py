@@ -161,6 +161,11 @@ def weigh(found):
                            settings=one.settings) for one in found}
 
 
+def had_errors(name, result):
+    return any(workload["results"].get(name, {}).get("errors")
+               for workload in result["workloads"].values())
+
+
 def instructions(args):
     if not args.instructions or not shutil.which("valgrind"):
         return None
@@ -185,6 +190,8 @@ def run(args, settings):
             report.progress(workload.name)
             result["workloads"][workload.name] = run_workload(meter, found, workload, args)
         result["servers"] = weigh(found)
+        result["logs"] = {one.name: one.servers[0].last_words() for one in found
+                          if had_errors(one.name, result)}
     finally:
         for server in reversed(all_servers(found)):
             server.stop()

@@ -92,6 +92,7 @@ typedef struct load_t {
     nanos_t cpu_first;
     nanos_t cpu_last;
     unsigned long resent;
+    char bad[64]; /* the first answer that was an error: how its head begins */
 } load_t;
 
 static void die(const char *what)
@@ -180,10 +181,21 @@ static int counts(const load_t *l, const conn_t *c, nanos_t t)
     return at >= l->first && at < l->last;
 }
 
+static void remember(load_t *l, const conn_t *c)
+{
+    size_t len = strcspn(c->head, "\r\n\"\\");
+
+    if (!l->bad[0]) {
+        snprintf(l->bad, sizeof(l->bad), "%.*s", (int)(len < 60 ? len : 60),
+                 c->have ? c->head : "no answer");
+    }
+}
+
 static void note(load_t *l, conn_t *c, nanos_t t, int good)
 {
     if (!good) {
         c->kind->sample.errors++;
+        remember(l, c);
     }
     else if (counts(l, c, t)) {
         keep(&c->kind->sample, t - c->begun);
@@ -527,9 +539,10 @@ static void report(load_t *l)
 {
     sample_t all = {0};
 
-    printf("{\"seconds\": %.6f, \"cpu\": %lld, \"resent\": %lu, \"files\": [",
+    printf("{\"seconds\": %.6f, \"cpu\": %lld, \"resent\": %lu, "
+           "\"bad\": \"%s\", \"files\": [",
            (double)(l->last - l->first) / (double)SECOND,
-           (long long)(l->cpu_last - l->cpu_first) / 1000, l->resent);
+           (long long)(l->cpu_last - l->cpu_first) / 1000, l->resent, l->bad);
     for (int i = 0; i < l->nkinds; i++) {
         sample_t *s = &l->kinds[i].sample;
 

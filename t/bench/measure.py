@@ -59,6 +59,7 @@ def figures(said, workload):
     shown = said["files"][0] if workload.rate else said
     requests = max(said["requests"], 1)
     return {"requests": said["requests"], "errors": said["errors"], "resent": said["resent"],
+            "bad": said["bad"],
             "rate": said["requests"] / said["seconds"], "cpu": said["cpu"] / requests,
             "p50": shown["p50"], "p99": shown["p99"], "max": shown["max"]}
 
