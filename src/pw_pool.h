@@ -90,6 +90,16 @@ typedef enum {
     PW_DO_STOP      /* the child ends: atexit, threads; do not end it */
 } pw_command_e;
 
+/* Why a member drains and ends. */
+typedef enum {
+    PW_STAY = 0,
+    PW_RETIRE_FAILED,  /* another takes its place after a failed load, or it did
+                        * not pass its trial */
+    PW_RETIRE_RENEWED, /* it has served its number of requests */
+    PW_RETIRE_SURPLUS, /* there are more than are needed */
+    PW_RETIRE_IDLE     /* nobody has asked for long */
+} pw_retire_e;
+
 typedef struct pw_pool_t pw_pool_t;
 typedef struct pw_turn_t pw_turn_t;
 
@@ -108,7 +118,7 @@ typedef struct pw_member_t {
     int trial;                 /* lock: not to be leased yet */
     int replace;               /* lock: its thread shall replace it */
     int renew;                 /* lock: its thread shall add its successor */
-    int retire;                /* lock: it shall drain */
+    pw_retire_e retire;        /* lock: it shall drain */
     int reap;                  /* lock: its thread shall reap */
     unsigned char *slots;      /* lock: pw_slot_e of each application */
     pw_stat_instance_t *stats; /* const: where its state is shown, or NULL;

@@ -183,6 +183,8 @@ static int look_at(pw_runtime_t *rt, const pw_interp_spec_t *spec)
 
     pw_pool_look(pool, &look);
     pw_scale_record(rt, spec);
+    pw_stats_set_due(rt->stats[spec->index],
+                     spec->park_limit > 0 && look.parked >= spec->park_limit);
     unload_if_idle(sc, pool, spec, &look, now);
     if (spec->instances_min == spec->instances_max) {
         return 0;

@@ -272,7 +272,7 @@ END_APP
     ok(wait_for { scalar $s->lines(qr/PW0001 .*up to 2 more/) },
         'the start says it');
     is($s->get("/dir/$_.py")->{status}, 200, "$_") for qw(a b a);
-    if (python_at_least(3, 13) && threaded()) {
+    if (python_at_least(13) && threaded()) {
         is($s->get('/dir/c.py')->{status}, 200, 'one too many: one that is idle ends');
         ok((grep { /PW0125 \S*b\.py: .*make room for \S*c\.py/ } $s->lines(qr/PW0125/)),
             'the one that was idle longest');
