@@ -5,6 +5,9 @@
 use PWTest;
 use PWTest::Server;
 
+# It takes a minute, and its threads know nothing of the MPM.
+plan skip_all => 'once, under event, is enough' if mpm() ne 'event';
+
 # Uses what the code has started; said to be used by the load and by requests.
 my $HEAD = <<'END';
 import atexit, os, sys, threading, time

@@ -13,14 +13,14 @@ alarm 0;
 
 my $s = PWTest::Server->new(name => 'recycles', conf => <<'END_CONF');
 <WSGIInterpreter flask>
-    WSGIPythonHome @VENVS@/flask
-    WSGIPythonPath @APPS@
+    WSGIPythonHome @VENVS@/web
+    WSGISetEnv PW_VAR @DIR@/var
     WSGIMaxRequests 1
 </WSGIInterpreter>
 WSGIScriptAlias / @APPS@/flaskapp.py interpreter=flask
 END_CONF
 ok($s->start, 'started');
-is($s->get('/')->{status}, 200, 'it answers');
+is($s->get('/')->{status}, 200, 'it answers') or do { $s->stop; finish(); exit };
 my ($pid) = $s->children;
 my $stop = "$s->{dir}/var/stop";
 
@@ -49,10 +49,10 @@ sub recycled {
 }
 
 my @clients = map { client() } 1 .. 3;
-ok(wait_for { recycled() >= $settle } 600, "$settle replaced");
+ok((wait_for { recycled() >= $settle } 600), "$settle replaced");
 my $before = process_rss($pid);
 my $from   = recycled();
-ok(wait_for { recycled() >= $from + $times } 60 + 4 * $times, "$times more");
+ok((wait_for { recycled() >= $from + $times } 60 + 4 * $times), "$times more");
 my $n    = recycled() - $from;
 my $more = process_rss($pid) - $before;
 write_text($stop, 'stop');
@@ -61,7 +61,7 @@ for my $c (@clients) {
     my ($g, $b, $first) = split ' ', readline($c->{from}) // '0 1 nothing', 3;
     waitpid $c->{pid}, 0;
     ($good, $bad) = ($good + $g, $bad + $b);
-    diag($first) if $b;
+    diag("a failed request: $first") if $b;
 }
 is($bad, 0, "none of $good requests failed");
 # What one instance has more or less than the next is in it: 20 MB.
