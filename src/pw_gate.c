@@ -56,6 +56,7 @@ static int lease_instance(pw_runtime_t *rt, const pw_app_spec_t *app,
         [PW_LEASE_STUCK] = {"PW0308", PW_LOG_INFO, 503, PW_REFUSED_BUSY},
         [PW_LEASE_LATE] = {"PW0309", PW_LOG_INFO, 503, PW_REFUSED_LATE},
         [PW_LEASE_NONE] = {"PW0307", PW_LOG_INFO, 503, PW_REFUSED_MEMORY},
+        [PW_LEASE_LIMIT] = {"PW0323", PW_LOG_WARN, 503, PW_REFUSED_FULL},
     };
     const char *why = NULL;
     pw_lease_e rc;

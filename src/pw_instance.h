@@ -160,6 +160,12 @@ void pw_runtime_count(pw_runtime_t *rt, const pw_interp_spec_t *spec);
 /* Start thread, before others run. */
 void pw_demand_init(pw_runtime_t *rt, apr_pool_t *cpool);
 
+/* Worker: may one more interpreter that a request has made come to live? At
+ * WSGIInterpreterLimit the one that is idle longest is unloaded for it.
+ * APR_ENOSPC: none is idle. */
+apr_status_t pw_demand_make_room(pw_runtime_t *rt,
+                                 const pw_interp_spec_t *spec);
+
 /* Keeper: nothing more is found in this child. */
 void pw_demand_stop(pw_runtime_t *rt);
 

@@ -199,6 +199,20 @@ static int end_threads(pw_attached_t *at, int budget_ms)
     return left;
 }
 
+/* The word of mod_wsgi for why the instance ends in the living child. */
+static const char *end_reason(const pw_instance_t *inst)
+{
+    switch (inst->member.retire) {
+    case PW_RETIRE_RENEWED:
+        return "maximum_requests";
+    case PW_RETIRE_SURPLUS:
+    case PW_RETIRE_IDLE:
+        return "inactivity_timeout";
+    default:
+        return "script_reload";
+    }
+}
+
 /* The child lives on: end the interpreter, or park it. */
 static void life_end(pw_instance_t *inst)
 {
@@ -208,7 +222,7 @@ static void life_end(pw_instance_t *inst)
 
     if (inst->interp) {
         pw_interp_enter_own(inst, &at);
-        run_stop(&at, END_STOP_MS / 1000.0, "script_reload");
+        run_stop(&at, END_STOP_MS / 1000.0, end_reason(inst));
         if (inst->spec->isolation != PW_ISOLATION_MAIN) {
             left = end_threads(&at, END_INTERRUPT_MS);
         }

@@ -492,7 +492,7 @@ static void fail_trial_locked(pw_member_t *m)
     pw_member_t *old = m->renewed;
 
     pw_lock_assert(&m->pool->lock);
-    m->retire = 1;
+    m->retire = PW_RETIRE_FAILED;
     m->renewed = NULL;
     if (old) {
         old->renew = 0;
@@ -517,7 +517,7 @@ static pw_trial_e judge_locked(pw_member_t *m)
         m->trial = 0;
         result = PW_TRIAL_PASSED;
         if (m->renewed) {
-            m->renewed->retire = 1;
+            m->renewed->retire = PW_RETIRE_RENEWED;
             m->renewed = NULL;
         }
     }
@@ -669,7 +669,7 @@ static void retire_newest_locked(pw_pool_t *pool)
     pw_lock_assert(&pool->lock);
     for (pw_member_t *m = pool->members; m; m = m->next) {
         if (pw_pool_is_live(m) && !m->renew && !m->renewed) {
-            m->retire = 1;
+            m->retire = PW_RETIRE_SURPLUS;
             return;
         }
     }
@@ -703,7 +703,7 @@ int pw_pool_unload(pw_pool_t *pool)
         for (pw_member_t *m = pool->members; m; m = m->next) {
             if (m->state != PW_DRAINING && m->state != PW_PARKED) {
                 begun |= !m->retire;
-                m->retire = 1;
+                m->retire = PW_RETIRE_IDLE;
             }
         }
         for (int i = 0; i < pool->setup.slots; i++) {

@@ -75,8 +75,9 @@ typedef enum {
     PW_LEASE_STUCK,    /* every place is held by a call older than the queue's
                         * timeout, nobody waits for that: 503 */
     PW_LEASE_LATE,     /* waited for the queue's timeout: 503 */
-    PW_LEASE_NONE      /* the pool is empty: the caller, and nobody else, is to
+    PW_LEASE_NONE,     /* the pool is empty: the caller, and nobody else, is to
                         * add a member and ask again */
+    PW_LEASE_LIMIT     /* the caller may not: 503. Never of a pool itself */
 } pw_lease_e;
 
 typedef enum {
@@ -88,6 +89,16 @@ typedef enum {
     PW_DO_END,      /* drained: end the interpreter in the living child */
     PW_DO_STOP      /* the child ends: atexit, threads; do not end it */
 } pw_command_e;
+
+/* Why a member drains and ends. */
+typedef enum {
+    PW_STAY = 0,
+    PW_RETIRE_FAILED,  /* another takes its place after a failed load, or it did
+                        * not pass its trial */
+    PW_RETIRE_RENEWED, /* it has served its number of requests */
+    PW_RETIRE_SURPLUS, /* there are more than are needed */
+    PW_RETIRE_IDLE     /* nobody has asked for long */
+} pw_retire_e;
 
 typedef struct pw_pool_t pw_pool_t;
 typedef struct pw_turn_t pw_turn_t;
@@ -107,7 +118,7 @@ typedef struct pw_member_t {
     int trial;                 /* lock: not to be leased yet */
     int replace;               /* lock: its thread shall replace it */
     int renew;                 /* lock: its thread shall add its successor */
-    int retire;                /* lock: it shall drain */
+    pw_retire_e retire;        /* lock: it shall drain */
     int reap;                  /* lock: its thread shall reap */
     unsigned char *slots;      /* lock: pw_slot_e of each application */
     pw_stat_instance_t *stats; /* const: where its state is shown, or NULL;
@@ -254,6 +265,7 @@ typedef struct pw_pool_look_t {
     int waiting;          /* calls in the queue */
     int starving;         /* of them, those that only lack a place */
     apr_uint64_t granted; /* leases ever given */
+    pw_instant_t used;    /* when the last call that was leased came; 0 */
     pw_instant_t oldest;  /* when the oldest running call was leased; 0 */
     char what[200];       /* "GET /path" of that, "" */
 } pw_pool_look_t;

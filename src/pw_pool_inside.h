@@ -29,6 +29,7 @@ struct pw_pool_t {
     int running;               /* lock: calls in members */
     int waiting;               /* lock: calls in the queue */
     apr_uint64_t granted;      /* lock: leases ever given */
+    pw_instant_t used;         /* lock: when the last of these was asked for */
     int target;                /* lock: members to have */
     int adding;                /* lock: someone is adding a member now */
     pw_instant_t grow_at;      /* lock: not before this, after a failure */

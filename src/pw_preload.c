@@ -6,9 +6,12 @@
  */
 #include "pw_preload.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 #include "pw_instance.h"
+
+#define LOOK_INTERVAL (100 * 1000) /* microseconds, for told_to_end */
 
 int pw_preload_count(const pw_runtime_t *rt, const pw_interp_spec_t *spec)
 {
@@ -85,6 +88,15 @@ static void watch(pw_runtime_t *rt, int begins)
     }
 }
 
+/* event and worker block SIGTERM until they are out of child_init; what comes
+ * otherwise, by httpd's pipe, is read later still. */
+static int told_to_end(void)
+{
+    sigset_t pending;
+
+    return sigpending(&pending) == 0 && sigismember(&pending, SIGTERM) == 1;
+}
+
 static int is_asked_for(const pw_map_t *map)
 {
     int asked = 0;
@@ -101,18 +113,24 @@ static int is_asked_for(const pw_map_t *map)
 void pw_preload_wait(pw_runtime_t *rt)
 {
     pw_instant_t begin = pw_now();
-    pw_instant_t next;
+    pw_instant_t next, look;
 
     if (!is_asked_for(rt->map)) {
         return;
     }
     watch(rt, 1);
     pw_lock_take(&rt->lock);
-    for (next = next_locked(rt, begin); next; next = next_locked(rt, begin)) {
-        pw_cond_wait(&rt->changed, &rt->lock, next);
+    next = next_locked(rt, begin);
+    while (next && !told_to_end()) {
+        look = pw_now() + LOOK_INTERVAL;
+        pw_cond_wait(&rt->changed, &rt->lock, next < look ? next : look);
+        next = next_locked(rt, begin);
     }
     pw_lock_release(&rt->lock);
     watch(rt, 0);
+    if (told_to_end()) {
+        return;
+    }
     pw_log(&rt->map->log, PW_LOG_INFO,
            "PW0160 polywsgi: child %ld takes requests, after %d ms with its "
            "applications (WSGIPreload wait)",

@@ -53,6 +53,7 @@ static void give_locked(pw_pool_t *pool, pw_turn_t *call, pw_member_t *m,
     m->served++;
     pool->running++;
     pool->granted++;
+    pool->used = call->asked;
     if (m->renew_at) {
         pw_pool_count_locked(pool, m);
     }
@@ -360,6 +361,7 @@ static void look_locked(pw_pool_t *pool, pw_pool_look_t *look)
     look->running = pool->running;
     look->waiting = pool->waiting;
     look->granted = pool->granted;
+    look->used = pool->used;
     if (oldest) {
         look->oldest = oldest->leased;
         apr_snprintf(look->what, sizeof(look->what), "%s %s", oldest->method,

@@ -18,6 +18,8 @@
 #define SHUTDOWN_TIMEOUT (5 * APR_USEC_PER_SEC)
 #define CALLABLE "application"
 #define FOUND_MAX 64 /* WSGIInterpreterLimit */
+/* An interpreter that was unloaded for another costs a child 2 KB. */
+#define FOUND_NAMES 4096
 
 /* The work in hand: everything that the steps share. */
 typedef struct resolving_t {
@@ -642,6 +644,8 @@ static void prepare_finding(resolving_t *rs)
     out->may_find = finds(rs);
     if (out->may_find) {
         out->map.found_max = limit >= 0 ? limit : FOUND_MAX;
+        out->map.found_names =
+            out->map.found_max > 0 ? out->map.found_max + FOUND_NAMES : 0;
         name_groups(rs);
     }
 }

@@ -18,6 +18,7 @@
 #include "pw_instance.h"
 #include "pw_life.h"
 
+#define OWN_SLOTS 16
 #define LOG_PATIENCE 100000          /* microseconds for a lock before _exit */
 #define LIFE_STACK (8 * 1024 * 1024) /* 3.13 overflows 1 MB in json */
 
@@ -346,6 +347,8 @@ static const char *const lease_words[] = {
                        "WSGIQueueTimeout",
     [PW_LEASE_LATE] = "no place became free within WSGIQueueTimeout",
     [PW_LEASE_NONE] = "there is no thread for an interpreter",
+    [PW_LEASE_LIMIT] = "WSGIInterpreterLimit is reached, and no interpreter is "
+                       "idle",
 };
 
 /* The keeper watches a GIL that starves for as long as there are requests. */
@@ -369,8 +372,13 @@ static pw_lease_e lease_anew(pw_runtime_t *rt, const pw_app_spec_t *app,
                              pw_turn_t *call)
 {
     const pw_interp_spec_t *spec = app->interp;
-    apr_status_t rv = pw_runtime_spawn(rt, spec, 1, NULL);
+    apr_status_t rv;
 
+    if (pw_demand_make_room(rt, spec) != APR_SUCCESS) {
+        pw_pool_forgo(rt->pools[spec->index]);
+        return PW_LEASE_LIMIT;
+    }
+    rv = pw_runtime_spawn(rt, spec, 1, NULL);
     if (rv == APR_SUCCESS) {
         return pw_pool_lease(rt->pools[spec->index], call);
     }
@@ -572,7 +580,13 @@ static apr_status_t leave_process(void *runtime)
 
 int pw_runtime_slots(const pw_runtime_t *rt, const pw_interp_spec_t *spec)
 {
-    return spec->apps->nelts + rt->map->found_max;
+    int most = rt->map->found_max;
+
+    /* One of a script's own takes its callables, which sections name. */
+    if (spec->index >= rt->map->interps->nelts && most > OWN_SLOTS) {
+        most = OWN_SLOTS;
+    }
+    return spec->apps->nelts + most;
 }
 
 const pw_app_spec_t *pw_runtime_app(const pw_runtime_t *rt,
@@ -620,8 +634,8 @@ void pw_runtime_add_pool(pw_runtime_t *rt, const pw_interp_spec_t *spec,
     rt->pools[spec->index] = pw_pool_create(cpool, &setup);
     rt->stamps[spec->index] =
         apr_pcalloc(cpool, sizeof(**rt->stamps) * (slots + 1));
-    rt->demand.found[spec->index] = apr_pcalloc(
-        cpool, sizeof(**rt->demand.found) * (size_t)(rt->map->found_max + 1));
+    rt->demand.found[spec->index] =
+        apr_pcalloc(cpool, sizeof(**rt->demand.found) * (slots + 1));
 }
 
 void pw_runtime_count(pw_runtime_t *rt, const pw_interp_spec_t *spec)
@@ -633,7 +647,7 @@ void pw_runtime_count(pw_runtime_t *rt, const pw_interp_spec_t *spec)
 
 static void create_pools(pw_runtime_t *rt, apr_pool_t *cpool)
 {
-    size_t all = (size_t)(rt->map->interps->nelts + rt->map->found_max) + 1;
+    size_t all = (size_t)(rt->map->interps->nelts + rt->map->found_names) + 1;
 
     pw_demand_init(rt, cpool);
     pw_scale_init(rt, cpool);

@@ -183,6 +183,8 @@ static int look_at(pw_runtime_t *rt, const pw_interp_spec_t *spec)
 
     pw_pool_look(pool, &look);
     pw_scale_record(rt, spec);
+    pw_stats_set_due(rt->stats[spec->index],
+                     spec->park_limit > 0 && look.parked >= spec->park_limit);
     unload_if_idle(sc, pool, spec, &look, now);
     if (spec->instances_min == spec->instances_max) {
         return 0;
@@ -210,7 +212,7 @@ apr_interval_time_t pw_scale_tick(pw_runtime_t *rt)
 
 void pw_scale_init(pw_runtime_t *rt, apr_pool_t *cpool)
 {
-    size_t all = (size_t)(rt->map->interps->nelts + rt->map->found_max) + 1;
+    size_t all = (size_t)(rt->map->interps->nelts + rt->map->found_names) + 1;
 
     rt->scales = apr_pcalloc(cpool, sizeof(*rt->scales) * all);
     for (size_t i = 0; i < all; i++) {

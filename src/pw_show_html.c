@@ -242,6 +242,10 @@ static void add_name(pw_text_t *to, const pw_census_interp_t *interp)
         add_ms(to, (apr_int64_t)interp->load_time);
         pw_text_add(to, "</small>");
     }
+    if (interp->due) {
+        pw_text_add(to, "<br><small class=\"broken\">parked instances: due for "
+                        "a graceful restart</small>");
+    }
     if (*interp->error) {
         pw_text_add(to, "<br><small>last error: ");
         pw_text_html(to, interp->error);

@@ -99,6 +99,7 @@ static apr_uint64_t gauge(const prom_t *p, const pw_census_interp_t *interp,
         interp->in_flight, interp->queued,
         interp->running,   pw_show_limit(p->show, interp),
         interp->tstates,   interp->failing != 0,
+        interp->due != 0,
     };
 
     return values[row];
@@ -115,6 +116,8 @@ static void add_gauges(prom_t *p)
          "The most calls that can run at once in all children."},
         {"polywsgi_thread_states", "Thread states kept in all instances."},
         {"polywsgi_last_load_failed", "1 where the last load failed."},
+        {"polywsgi_replacement_due",
+         "1 where a child has as many parked instances as it may."},
     };
 
     for (unsigned row = 0; row < sizeof(rows) / sizeof(rows[0]); row++) {

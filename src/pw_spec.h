@@ -91,7 +91,9 @@ typedef struct pw_map_t {
     apr_array_header_t *interps; /* of pw_interp_spec_t * */
     pw_interp_spec_t *own;       /* what interpreters that requests make are
                                   * like; their name and index are set then */
-    int found_max;               /* WSGIInterpreterLimit */
+    int found_max;               /* WSGIInterpreterLimit: how many of those
+                                  * live at a time */
+    int found_names;             /* so many of them are known in all */
     const char *python_home;     /* prefix of server-level WSGIPythonHome
                                   * where it is no virtual environment */
     pw_python_conf_t python;

@@ -400,6 +400,11 @@ void pw_stats_set_slots(pw_stat_interp_t *interp, int slots)
     set(interp->slots, (apr_uint32_t)slots);
 }
 
+void pw_stats_set_due(pw_stat_interp_t *interp, int due)
+{
+    set(interp->due, (apr_uint32_t)due);
+}
+
 void pw_stats_set_error(pw_stat_interp_t *interp, const char *code,
                         const char *type)
 {

@@ -38,7 +38,7 @@
 
 /* Goes up with every change of what the segment holds: a module that was
  * replaced on disk must not read the segment of the one before. */
-#define PW_STATS_LAYOUT "1"
+#define PW_STATS_LAYOUT "2"
 
 /* ---- what is counted --------------------------------------------------- */
 
@@ -141,6 +141,8 @@ typedef struct pw_stat_interp_t {
     apr_uint32_t queued;    /* atomic: requests that wait for an instance */
     apr_uint32_t running;   /* atomic: requests that have one */
     apr_uint32_t failing;   /* atomic: the last load failed */
+    apr_uint32_t due;       /* atomic: instances do not end any more */
+    apr_uint32_t unused;    /* keeps what follows at a multiple of 8 */
     apr_uint64_t load_time; /* atomic: microseconds, of the last load */
     apr_uint64_t error[PW_TEXT_WORDS(PW_ERROR_BYTES)]; /* "PW0401 KeyError" */
     pw_sums_t sums;
@@ -277,6 +279,10 @@ pw_stat_interp_t *pw_stats_name(pw_counted_t *own, int index, const char *name,
 
 /* Any thread: at most so many requests of it run at once in this child. */
 void pw_stats_set_slots(pw_stat_interp_t *interp, int slots);
+
+/* Any thread: so many of its instances are parked that none is ended any more,
+ * and a new child would be better; or not. */
+void pw_stats_set_due(pw_stat_interp_t *interp, int due);
 
 /* Any thread: its last failure, "PW0401" and "KeyError" (or NULL). */
 void pw_stats_set_error(pw_stat_interp_t *interp, const char *code,

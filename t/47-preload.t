@@ -53,7 +53,7 @@ sub order {
     return \%of;
 }
 
-announce(qr/request to/, qr/PW0201/, qr/PW020[56]/, qr/PW0161|PW0303/, qr/AH0004[5-7]/,
+announce(qr/request to/, qr/PW0201/, qr/PW020[56]/, qr/PW0161|PW0303/, qr/AH00045/, qr/PW0191/,
     qr/AH00161/);    # prefork's few children are all held back
 
 subtest 'wait: a child takes requests when all is loaded or has failed' => sub {
@@ -150,6 +150,8 @@ END_CONF
     my $took = $s->stop(limit => 20, busy => 1);
     ok(defined $took, 'httpd ends by itself') or return;
     is($s->{status}, 0, sprintf 'with status 0, after %.1f s', $took);
+    ok(scalar $s->lines(qr/PW0190/), 'the child has ended as others do');
+    is(scalar $s->lines(qr/AH0004[67]/), 0, 'and was not killed');
     is(scalar $s->lines(qr/PW0160/), 0, 'no request was taken');
 };
 

@@ -141,8 +141,8 @@ is($count{returned}, $count{requests}, 'every lease was given back');
 is($count{refused}, 0, 'no request was refused');
 is($count{instances_parked}, 0, 'nothing was parked');
 is($count{tstates_freed}, $count{tstates_created}, 'every thread state is gone')
-    if python_at_least(3, 13);
+    if python_at_least(13);
 cmp_ok($count{instances_ended}, '>=', 4, "$count{instances_ended} instances were replaced")
-    if python_at_least(3, 13);
+    if python_at_least(13);
 
 finish();

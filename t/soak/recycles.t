@@ -5,7 +5,7 @@ use PWTest;
 use PWTest::Server;
 use POSIX ();
 
-plan skip_all => 'needs CPython 3.14' if !python_at_least(3, 14);
+plan skip_all => 'needs CPython 3.14' if !python_at_least(14);
 plan skip_all => 'needs threads' if !threaded();
 my $times  = $ENV{PW_SOAK_RECYCLES} || 100;
 my $settle = 50;

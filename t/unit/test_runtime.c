@@ -531,7 +531,7 @@ int main(void)
     later = add_interp(map, "later", sub);
     later->later = 1;
     map->own = new_interp("", sub);
-    map->found_max = FOUND_MAX;
+    map->found_max = map->found_names = FOUND_MAX;
     for (int i = 0; i < FOUND_SCRIPTS; i++) {
         scripts[i] =
             write_script(apr_psprintf(apool, "found%d.py", i), mended_py);
