@@ -11,16 +11,18 @@ both sides. See t/bench/README.md.
 
 import argparse
 import json
+import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+from statistics import median
 
 import bench
 from measure import Meter, interleaved, middle, ratio
-from servers import ours, prepare
+from servers import HERE, ours, prepare
 from workloads import MIB, Request, Workload
 
 # EnableMMAP, EnableSendfile.
@@ -88,18 +90,36 @@ def upload(args):
     yield cost("upload 1 MiB", results["ours"], results["bare"], 1.3)
 
 
+def plain_rate(count, seconds=2):
+    """What so many processes of python3 compute together, without a server."""
+    code = ("import plain, time\n"
+            "n, end = 0, time.monotonic() + %g\n"
+            "while time.monotonic() < end:\n"
+            "    n += 1\n"
+            "    plain.compute(20000)\n"
+            "print(n)" % seconds)
+    crowd = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE,
+                              cwd=os.path.join(HERE, "apps")) for _ in range(count)]
+    return sum(int(one.communicate()[0]) for one in crowd)
+
+
 def alone_and_beside(httpd, one):
-    """Rounds of one application, of two, and of a pool where there are pools."""
+    """Rounds of one application, of two, of a pool where there are pools; and of
+    plain Python: what the machine has to give beside its other work."""
     app = httpd.found["ours"]
     two = Request(one.page, "second")
     loads = {"one": (app, [one]), "two applications": (app, [one, two])}
     if "pool" in httpd.found:
         loads["WSGIInstances 2"] = (httpd.found["pool"], [one])
     results = {name: [] for name in loads}
+    free = []
     for _ in range(httpd.args.rounds):
         for name, (contestant, requests) in loads.items():
             work = Workload("scaling-" + name.replace(" ", "-"), "", requests)
             results[name].append(httpd.meter.run(contestant, work, 2))
+        free.append(plain_rate(2) / plain_rate(1))
+    print("    two processes of python3 without a server, in the same rounds: %.2f times one"
+          % median(free))
     return results
 
 
