@@ -62,9 +62,10 @@ static int lease_instance(pw_runtime_t *rt, const pw_app_spec_t *app,
 
     lease->call.method = x->method;
     lease->call.path = x->uri;
+    lease->call.now = call->since;
     rc = pw_runtime_lease(rt, app, lease, &why);
     if (rc == PW_LEASE_OK) {
-        pw_stats_leased(call, lease->stats);
+        pw_stats_leased(call, lease->stats, lease->call.leased);
         return 0;
     }
     pw_stats_refused(call, refusals[rc].why);
@@ -285,7 +286,7 @@ int pw_gate_run(pw_runtime_t *rt, const pw_app_spec_t *app, pw_exchange_t *x)
                       .method = x->method,
                       .path = x->uri};
     pw_caller_t *caller = pw_runtime_caller(rt);
-    pw_lease_t lease;
+    pw_lease_t lease = {.instance = NULL};
     int status;
 
     if (!caller) {

@@ -121,6 +121,8 @@ struct pw_turn_t {
     const char *method;     /* caller: "GET"; as long as the call */
     const char *path;       /* caller: likewise, for records */
     pw_instant_t patience;  /* caller: how long to wait for a load, us */
+    pw_instant_t now;       /* caller: when it comes, where the clock has just
+                            * been read; else 0 */
     const void *last;       /* caller: the member that this thread had last, a
                              * number to compare; or NULL */
     pw_member_t *member;    /* lock: where it runs; NULL: nowhere yet */

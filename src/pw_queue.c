@@ -302,7 +302,8 @@ pw_lease_e pw_pool_lease(pw_pool_t *pool, pw_turn_t *call)
     call->queued = 0;
     call->held = 0;
     call->excess = 0;
-    call->asked = pw_now();
+    call->asked = call->now ? call->now : pw_now();
+    call->now = 0;
     pw_lock_take(&pool->lock);
     pool->slots[call->slot].asked = 1;
     rc = lease_locked(pool, call);

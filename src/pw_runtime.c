@@ -21,8 +21,11 @@
 #define LOG_PATIENCE 100000          /* microseconds for a lock before _exit */
 #define LIFE_STACK (8 * 1024 * 1024) /* 3.13 overflows 1 MB in json */
 
-/* this thread: its record; the key only serves to hear of the thread's end. */
-static __thread pw_thread_t *this_thread;
+/* this thread: its record; the key only serves to hear of the thread's end. A
+ * pointer is little enough for the room that the loader keeps for such
+ * variables of modules. */
+static __thread pw_thread_t *this_thread
+    __attribute__((tls_model("initial-exec")));
 static pthread_key_t thread_key; /* const: made once in a child */
 
 /* ---- OS threads -------------------------------------------------------- */

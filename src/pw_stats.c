@@ -552,15 +552,20 @@ static apr_int64_t thread_cpu(void)
 }
 
 /* The next phase begins; returns how long the last one took. */
-static apr_uint64_t advance(pw_call_t *call, pw_phase_e phase)
+static apr_uint64_t advance_at(pw_call_t *call, pw_phase_e phase,
+                               pw_instant_t now)
 {
-    pw_instant_t now = pw_now();
     apr_uint64_t took = (apr_uint64_t)(now - call->since);
 
     call->since = now;
     call->phase = phase;
     show_phase(call);
     return took;
+}
+
+static apr_uint64_t advance(pw_call_t *call, pw_phase_e phase)
+{
+    return advance_at(call, phase, pw_now());
 }
 
 void pw_stats_accept(pw_caller_t *caller, pw_call_t *call)
@@ -598,10 +603,11 @@ void pw_stats_queue(pw_call_t *call)
     advance(call, PW_PHASE_QUEUE);
 }
 
-void pw_stats_leased(pw_call_t *call, pw_stat_instance_t *instance)
+void pw_stats_leased(pw_call_t *call, pw_stat_instance_t *instance,
+                     pw_instant_t now)
 {
     leave_queue(call);
-    call->queue = advance(call, PW_PHASE_ATTACH);
+    call->queue = advance_at(call, PW_PHASE_ATTACH, now);
     set(call->caller->record->queue, call->queue);
     call->instance = instance;
     add(instance->in_flight, 1);

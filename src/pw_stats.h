@@ -329,8 +329,9 @@ void pw_stats_accept(pw_caller_t *caller, pw_call_t *call);
 void pw_stats_body(pw_call_t *call);
 void pw_stats_queue(pw_call_t *call);
 
-/* It has one, and waits for its GIL. */
-void pw_stats_leased(pw_call_t *call, pw_stat_instance_t *instance);
+/* It has had one since `now`, and waits for its GIL. */
+void pw_stats_leased(pw_call_t *call, pw_stat_instance_t *instance,
+                     pw_instant_t now);
 void pw_stats_attached(pw_call_t *call);
 
 /* The application is done; the lease is about to be given back. */

@@ -147,8 +147,8 @@ sub package_dir {
 
 # All of the table in one httpd, each in its own interpreter.
 sub server {
-    my ($name) = @_;
-    my $conf = "WSGIShutdownTimeout 4\nWSGIPythonHome \@VENVS\@/web\n"
+    my ($name, $more) = @_;
+    my $conf = ($more || '') . "\nWSGIShutdownTimeout 4\nWSGIPythonHome \@VENVS\@/web\n"
         . join '', map { "WSGIScriptAlias /$_->{name} \@DIR\@/apps/$_->{name}.py"
             . " application-group=$_->{name}\n" } @table;
     my $s = PWTest::Server->new(name => "threads-$name", conf => $conf);
@@ -214,10 +214,11 @@ sub no_crash {
 # pymongo goes on without its extension modules.
 announce(qr/PW0105/, qr/PW0201/, qr/PW0203 .*_c(?:bson|message) /, qr/PW050\d/, qr/PW019[12]/, qr/AH00491/);
 
-subtest 'an interpreter ends in a living child' => sub {
+cases(sub {
+    my ($case) = @_;
     plan skip_all => 'no interpreter ends before the child here' if !python_at_least(13);
     plan skip_all => 'one request at a time' if !threaded();
-    my $s = server('living');
+    my $s = server("living-$case->{kind}", "WSGIIsolation $case->{kind}");
     ok($s->start, 'started') or return;
     is($s->get("/$_->{name}")->{status}, 500, "$_->{name} has failed") for @table;
     my ($pid) = $s->children;
@@ -230,17 +231,19 @@ subtest 'an interpreter ends in a living child' => sub {
     # Some have failed twice, when the first request came after a second.
     my %failed = map { $_->{name} => times_logged($s, "PW0201 $_->{name} .*cannot load") } @table;
     my $parked = 0;
-    for my $case (@table) {
-        my $left = $case->{parks} ? $failed{ $case->{name} } : 0;
-        is(times_logged($s, "PW0105 $case->{name}: .* 1 of its threads do not stop"), $left,
-            "$case->{name}: $left of $failed{$case->{name}} are left");
+    for my $app (@table) {
+        my $name = $app->{name};
+        my $left = $app->{parks} ? $failed{$name} : 0;
+        is(times_logged($s, "PW0105 $name: .* 1 of its threads do not stop"), $left,
+            "$name: $left of $failed{$name} are left");
         $parked += $left;
     }
     is(counted($s, 'instances_parked'), $parked, 'what is left is counted');
     is(counted($s, 'instances_ended'), counted($s, 'load_failures') - $parked,
         'and so is what has ended');
     no_crash($s);
-};
+}, map { { name => "an interpreter ends in a living child, $_", kind => $_ } }
+    qw(own-gil shared-gil));
 
 cases(sub {
     my ($case) = @_;

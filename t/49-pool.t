@@ -27,6 +27,9 @@ def application(environ, start_response):
         end = time.thread_time() + 0.02
         while time.thread_time() < end:
             pass
+    if path == "/large":
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b"x" * 30000000, b"y" * 20000]
     body = "%s %s" % (TOKEN, environ["wsgi.multiprocess"])
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [body.encode()]
@@ -156,6 +159,19 @@ subtest 'a request body is read ahead' => sub {
     }
     is(calls('bad'), 0, 'by httpd, without the application');
     announce(qr/AH0\d{4}/);
+};
+
+subtest 'a slow reader' => sub {
+    my $conn = ask('/narrow/large?reads');
+    wait_for { calls('reads') };
+    is($server->get('/narrow?beside')->{status}, 200, 'holds no place while it reads');
+    my $body = $conn->response->{body};
+    is(length $body, 30020000, 'and reads all of it');
+    like($body, qr/^x+y+$/, 'as it was sent');
+    $conn = ask('/narrow/large?leaves');
+    wait_for { calls('leaves') };
+    $conn->close;
+    is($server->get('/narrow?after')->{status}, 200, 'nor one that leaves');
 };
 
 subtest 'the time in the queue' => sub {

@@ -6,15 +6,24 @@ use PWTest;
 
 plan skip_all => 'the benchmark runs the event MPM' if mpm() ne 'event';
 plan skip_all => 'nothing to measure under a sanitizer' if $ENV{PW_T_SANITIZER};
+plan skip_all => 'once as root is enough: it takes a minute' if $> != 0;
 
 my $var  = "$ENV{PW_T_DIR}/var";
 my $home = "$ENV{PW_T_VENVS}/web";
-my $said = qx(TMPDIR='$var' '$ENV{PW_T_PYTHON}' '$ENV{PW_T_SRC}/t/bench/bench.py' \\
-    --quick --json '$var/bench.json' --python-home '$home' \\
-    --module '$ENV{PW_T_MODULE}' --httpd '$ENV{PW_T_HTTPD}' \\
-    --apxs '$ENV{PW_T_APXS}' 2>&1);
-is($?, 0, 'bench.py --quick ends well') or diag($said);
-my $result = -f "$var/bench.json" ? JSON::PP::decode_json(read_text("$var/bench.json")) : {};
+
+# (what it printed, what it wrote) with such options; it ended well.
+sub bench {
+    my ($name, @options) = @_;
+    my $said = qx(TMPDIR='$var' '$ENV{PW_T_PYTHON}' '$ENV{PW_T_SRC}/t/bench/bench.py' \\
+        --quick --json '$var/$name.json' --python-home '$home' \\
+        --module '$ENV{PW_T_MODULE}' --httpd '$ENV{PW_T_HTTPD}' \\
+        --apxs '$ENV{PW_T_APXS}' @options 2>&1);
+    is($?, 0, "bench.py --quick @options ends well") or diag($said);
+    my $file = "$var/$name.json";
+    return ($said, -f $file ? JSON::PP::decode_json(read_text($file)) : {});
+}
+
+my ($said, $result) = bench('bench');
 
 my %yardstick = (hello => 'bare', browser => 'bare', bytes => 'static',
     file => 'static', upload => 'bare');
@@ -38,8 +47,14 @@ for my $who (qw(ours bare static)) {
 ok($result->{versions}{$_}, "versions: $_") for qw(httpd python machine);
 like($said, qr/^\| hello \| \d+ \| [\d.]+ \|/m, 'the table has ours, and a ratio');
 
-# What configure says of the libpython, by what that says of itself.
+# With a libpython that LoadFile loads: the linked one, for there is no other.
 my $probe = qx('$ENV{PW_T_PYTHON}' -E '$ENV{PW_T_SRC}/tools/probe_python.py');
+my ($library) = $probe =~ /^pw_py_library='(.*)'/m;
+(undef, $result) = bench('libpython', '--workloads', 'hello', '--libpython', $library);
+is($result->{versions}{libpython}, $library, 'the library was named');
+is($result->{workloads}{hello}{results}{ours}{errors}, 0, 'it serves');
+
+# What configure says of the libpython, by what that says of itself.
 mkdir "$var/configure";
 my $heard = qx(cd '$var/configure' && '$ENV{PW_T_SRC}/configure' \\
     --with-apxs='$ENV{PW_T_APXS}' --with-python='$ENV{PW_T_PYTHON}' 2>&1);

@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -206,6 +207,7 @@ def failures(result):
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *unused: sys.exit(1))
     args = options()
     root = tempfile.mkdtemp(prefix="pw-bench-")
     try:

@@ -88,9 +88,11 @@ class Settings:
         path = os.path.join(self.home, "bin", "python3")
         return path if self.home and os.path.exists(path) else sys.executable
 
-    def site_packages(self):
-        code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    def say(self, code):
         return subprocess.check_output([self.python(), "-c", code], text=True).strip()
+
+    def site_packages(self):
+        return self.say("import sysconfig; print(sysconfig.get_path('purelib'))")
 
     def imports(self, name):
         return subprocess.call([self.python(), "-c", "import " + name],
@@ -183,7 +185,7 @@ class Contestant:
         connection.close()
 
     def wait(self, request):
-        """Until it answers 200; '' or why not."""
+        """Until it answers 200; '' or why not. A 500 stays."""
         end = time.monotonic() + START
         why = "no answer"
         while time.monotonic() < end:
@@ -192,6 +194,8 @@ class Contestant:
                 if status == 200:
                     return ""
                 why = "status %d: %s" % (status, body[:200].decode("latin-1"))
+                if status == 500:
+                    return why + self.servers[0].last_words()
             except (OSError, http.client.HTTPException) as error:
                 why = repr(error)
             if any(server.process.poll() is not None for server in self.servers):
@@ -308,11 +312,21 @@ def load_modules(settings, names):
             for name in names if os.path.exists("%s/mod_%s.so" % (libexec, name))]
 
 
+def home_lines(settings):
+    """Another libpython needs the prefix that it belongs to, for its modules."""
+    if not settings.home:
+        return []
+    if not settings.libpython:
+        return ["WSGIPythonHome " + settings.home]
+    return ["WSGIPythonHome " + settings.say("import sys; print(sys.base_prefix)"),
+            "WSGIPythonPath " + settings.site_packages()]
+
+
 def embedded_lines(settings):
     """Lines of a module that runs Python in httpd, ours and mod_wsgi's alike."""
-    lines = ["WSGIPythonHome " + settings.home] if settings.home else []
-    return lines + ["WSGIScriptAlias /%s %s/apps/%sapp.py" % (name, settings.root, name)
-                    for name in settings.frameworks]
+    aliases = ["WSGIScriptAlias /%s %s/apps/%sapp.py" % (name, settings.root, name)
+               for name in settings.frameworks]
+    return home_lines(settings) + aliases
 
 
 def load_python(settings):

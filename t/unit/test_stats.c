@@ -128,7 +128,7 @@ static void test_request(void)
        "its body is read: it does not");
     pw_stats_queue(&call);
     ok(shows(PW_PHASE_QUEUE) && counted("blog")->queued == 1, "and waits");
-    pw_stats_leased(&call, instance);
+    pw_stats_leased(&call, instance, pw_now());
     seen = counted("blog");
     ok(shows(PW_PHASE_ATTACH) && seen->queued == 0 && seen->running == 1
            && seen->in_flight == 1,
@@ -184,7 +184,7 @@ static void test_ends(void)
     pw_stats_dropped(&call);
     call = call_of(interp, "/");
     pw_stats_accept(&caller, &call);
-    pw_stats_leased(&call, instance);
+    pw_stats_leased(&call, instance, pw_now());
     pw_stats_refused(&call, PW_REFUSED_MEMORY);
     seen = counted("blog");
     ok(seen->queued == 0 && seen->running == 0 && seen->in_flight == 0,
@@ -510,7 +510,7 @@ static void *busy(void *arg)
         pw_call_t call = call_of(busy_interp, paths[i % 2]);
 
         pw_stats_accept(caller, &call);
-        pw_stats_leased(&call, busy_instance);
+        pw_stats_leased(&call, busy_instance, pw_now());
         pw_stats_attached(&call);
         pw_stats_detached(&call);
         pw_stats_served(&call, 200 + 100 * (i % 4));
