@@ -380,6 +380,7 @@ static void stream_dealloc(PyObject *self)
     PyTypeObject *type = Py_TYPE(self);
     stream_t *s = (stream_t *)self;
 
+    PyObject_GC_UnTrack(self);
     flush_part(s);
     PyMem_Free(s->part);
     Py_XDECREF(s->name);
@@ -388,10 +389,19 @@ static void stream_dealloc(PyObject *self)
     Py_DECREF(type);
 }
 
+/* `of` is never part of a cycle: that stream does not know this one. */
+static int stream_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(((stream_t *)self)->of);
+    return 0;
+}
+
 static PyType_Slot slots[] = {
     {Py_tp_doc, "A text stream whose lines become records of httpd's log."},
     {Py_tp_new, (void *)stream_new},
     {Py_tp_dealloc, (void *)stream_dealloc},
+    {Py_tp_traverse, (void *)stream_traverse},
     {Py_tp_methods, methods},
     {Py_tp_getset, getters},
     {0, NULL},
@@ -400,7 +410,7 @@ static PyType_Slot slots[] = {
 PyType_Spec pw_errors_spec = {
     .name = "polywsgi._Stream",
     .basicsize = sizeof(stream_t),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = slots,
 };
 

@@ -20,7 +20,6 @@ apr_status_t pw_gate_start(apr_pool_t *cpool, const pw_map_t *map,
         .map = map,
         .module_name = "polywsgi",
         .module_init = pw_pymod_init,
-        .module_end = pw_pymod_end,
         .counted = counted,
     };
 

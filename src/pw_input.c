@@ -335,6 +335,7 @@ static void input_dealloc(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
 
+    PyObject_GC_UnTrack(self);
     PyMem_Free(((input_t *)self)->block);
     type->tp_free(self);
     Py_DECREF(type);
@@ -343,6 +344,7 @@ static void input_dealloc(PyObject *self)
 static PyType_Slot slots[] = {
     {Py_tp_doc, "The body of one request."},
     {Py_tp_dealloc, (void *)input_dealloc},
+    {Py_tp_traverse, (void *)pw_py_traverse_type},
     {Py_tp_iter, (void *)PyObject_SelfIter},
     {Py_tp_iternext, (void *)input_next},
     {Py_tp_methods, methods},
@@ -352,7 +354,7 @@ static PyType_Slot slots[] = {
 PyType_Spec pw_input_spec = {
     .name = "polywsgi._Input",
     .basicsize = sizeof(input_t),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE
              | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = slots,
 };

@@ -592,9 +592,6 @@ static void drop_references(pw_instance_t *inst)
     for (int i = 0; i < slots; i++) {
         Py_CLEAR(inst->callables[i]);
     }
-    if (inst->module && inst->rt->setup.module_end) {
-        inst->rt->setup.module_end(inst->module);
-    }
     Py_CLEAR(inst->module);
     Py_CLEAR(inst->functions);
 }

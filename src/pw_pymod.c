@@ -147,15 +147,6 @@ static int clear_module(PyObject *module)
     return 0;
 }
 
-void pw_pymod_end(void *module)
-{
-    pw_pymod_t *mod = pw_pymod_state(module);
-
-    Py_CLEAR(mod->spare_input);
-    Py_CLEAR(mod->spare_response);
-    Py_CLEAR(mod->spare_errors);
-}
-
 static void free_module(void *module)
 {
     clear_module(module);

@@ -300,6 +300,7 @@ static void response_dealloc(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
 
+    PyObject_GC_UnTrack(self);
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -307,6 +308,7 @@ static void response_dealloc(PyObject *self)
 static PyType_Slot slots[] = {
     {Py_tp_doc, "start_response(status, headers, exc_info=None) -> write"},
     {Py_tp_dealloc, (void *)response_dealloc},
+    {Py_tp_traverse, (void *)pw_py_traverse_type},
     {Py_tp_call, (void *)PyVectorcall_Call},
     {Py_tp_methods, methods},
     {Py_tp_members, members},
@@ -316,7 +318,7 @@ static PyType_Slot slots[] = {
 PyType_Spec pw_response_spec = {
     .name = "polywsgi._StartResponse",
     .basicsize = sizeof(response_t),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE
              | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_HAVE_VECTORCALL,
     .slots = slots,
 };
