@@ -51,7 +51,7 @@ def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"done"]
 END_APP
-announce(qr/PW01[23]\d|PW0201|PW0205|PW0206|PW0191|PW0192|PW017[0-4]/, qr/PW00\d\d/,
+announce(qr/PW01[23]\d|PW0201|PW0205|PW0206|PW0191|PW0192|PW0105|PW017[0-4]/, qr/PW00\d\d/,
     qr/AH0005[12]|AH00045|AH00490|AH00493|AH00288|AH00484/);
 
 # As another user where there is one: (exit status, output, errors).
@@ -458,6 +458,73 @@ subtest 'one that loads for ever' => sub {
     write_text($go, '');
     is((polywsgi('wait-ready'))[0], 0, 'then it is loaded');
     $server->stop;
+};
+
+# ---- asked without a pause ----
+
+subtest 'asked without a pause, while instances come and go' => sub {
+    $server->app('deep.py', <<'END_APP');
+import threading, time
+class Node:
+    def __init__(self):
+        self.me = self
+    def __del__(self):
+        time.sleep(0)
+def dive(n):
+    Node()
+    if n:
+        return dive(n - 1)
+    time.sleep(0.001)
+    return sum(range(20000))
+def application(environ, start_response):
+    t = threading.Thread(target=dive, args=(20,))
+    t.start()
+    dive(int(environ["QUERY_STRING"]))
+    t.join()
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return (b"x" for _ in range(3))
+END_APP
+    $server->write_conf(<<'END_CONF');
+WSGIMaxRequests 15
+WSGIQueueLimit 100
+WSGIScriptAlias /a @DIR@/apps/deep.py application-group=a
+WSGIScriptAlias /b @DIR@/apps/deep.py application-group=b
+WSGIScriptAlias /main @DIR@/apps/deep.py application-group=%{GLOBAL}
+END_CONF
+    ok($server->start, 'started');
+    is((polywsgi('wait-ready'))[0], 0, 'ready');
+    my @load = map {
+        my $path = $_;
+        my $pid  = fork // die "fork: $!";
+        if (!$pid) {
+            my $bad = grep { $server->get("$path?$_")->{status} != 200 } map { $_ % 130 } 1 .. 150;
+            POSIX::_exit($bad > 0);
+        }
+        $pid;
+    } qw(/a /b /main);
+    my ($answers, $deep, $bad) = (0, 0, 0);
+    while (@load) {
+        for my $name (socket_names()) {
+            my $all = eval { decode_json(raw("1 stacks\n", $name)) };
+            $answers++ if $all;
+            $deep += grep { @{ $_->{stack} || [] } > 90 }
+                map { @{ $_->{calls} } } @{ $all->{stacks}{instances} || [] };
+        }
+        if (waitpid($load[0], POSIX::WNOHANG())) {
+            $bad += $? != 0;
+            shift @load;
+        }
+    }
+    is($bad, 0, 'every request was served');
+    cmp_ok($answers, '>', 20, 'many answers');
+    cmp_ok($deep, '>', 0, 'with deep stacks');
+    is(scalar $server->lines(qr/AH0005[12]|Fatal Python/), 0, 'nothing crashed');
+    cmp_ok($server->stop // 99, '<', 8, 'it ends in time');
+    my ($counters) = grep { /PW0190/ } reverse $server->lines(qr/PW0190/);
+    my %n = $counters =~ /(\w+)=(\d+)/g;
+    is($n{returned}, $n{requests}, 'leases are given back');
+    is($n{tstates_freed}, $n{tstates_created}, 'thread states are freed');
+    is($n{instances_parked}, 0, 'none is parked') if python_at_least(14);
 };
 
 # ---- where there can be no sockets ----
