@@ -10,12 +10,17 @@ import json
 import os
 import re
 import socket
+import stat
 import threading
 import time
 
 LIMIT = 5  # seconds for each child
 ANSWER_LIMIT = 64 << 20  # bytes
 BOUNDS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30)
+
+
+class NotASocket(Exception):
+    pass
 
 
 class Child:
@@ -95,10 +100,19 @@ def receive(sock, deadline):
         return b""
 
 
-def exchange(path, line, deadline):
+def open_socket(path):
+    """Of the socket itself: a symbolic link could lead root to any other."""
+    fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise NotASocket
+    return fd
+
+
+def exchange(fd, line, deadline):
     data, size = [], 0
     with socket.socket(socket.AF_UNIX) as sock:
-        connect(sock, path, deadline)
+        connect(sock, "/proc/self/fd/%d" % fd, deadline)
         try:
             sock.sendall(line)
         except (BrokenPipeError, ConnectionResetError):
@@ -135,8 +149,16 @@ def ask_one(child, directory, command, argument, deadline):
     path = os.path.join(directory, child.name)
     line = ("1 %s %s" % (command, argument)).strip() + "\n"
     try:
-        take(child, command, exchange(path, line.encode("utf-8", "replace"), deadline))
-    except (ConnectionRefusedError, FileNotFoundError):
+        fd = open_socket(path)
+    except FileNotFoundError:
+        child.dead = True
+        return
+    except (OSError, NotASocket):
+        child.error = "has a file that is no socket, or cannot be opened"
+        return
+    try:
+        take(child, command, exchange(fd, line.encode("utf-8", "replace"), deadline))
+    except ConnectionRefusedError:
         child.dead = True
         remove(path)
     except PermissionError:
@@ -146,6 +168,8 @@ def ask_one(child, directory, command, argument, deadline):
         pass  # as it is said
     except OSError as error:
         child.error = str(error)
+    finally:
+        os.close(fd)
 
 
 def ask(directory, command, argument=""):

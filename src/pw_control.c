@@ -325,10 +325,15 @@ static struct sockaddr_un address_of(const char *path)
 int pw_control_is_dead(const char *path)
 {
     struct sockaddr_un address = address_of(path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    int dead;
+    struct stat st;
+    int fd, dead;
 
-    if (fd < 0 || !pw_control_fits(path)) {
+    if (!pw_control_fits(path) || lstat(path, &st) != 0
+        || !S_ISSOCK(st.st_mode)) {
+        return 0;
+    }
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) {
         return 0;
     }
     dead = connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0

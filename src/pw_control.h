@@ -57,7 +57,8 @@ apr_status_t pw_control_start(apr_pool_t *cpool,
  * socket. NULL: there is none. */
 void pw_control_stop(pw_control_t *control);
 
-/* Any process: is nobody there who would answer? Does not block. */
+/* Any process: is it a socket, and nobody there who would answer? Does not
+ * block. */
 int pw_control_is_dead(const char *path);
 
 #endif
