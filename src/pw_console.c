@@ -4,16 +4,15 @@
  */
 #include "pw_console.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <ap_mpm.h>
 #include <apr_lib.h>
 #include <apr_strings.h>
+#include <apr_user.h>
 #include <http_core.h>
 #include <mpm_common.h>
 #include <scoreboard.h>
@@ -41,20 +40,16 @@ typedef struct console_t {
 /* ---- directive --------------------------------------------------------- */
 
 /* A name, or #NUMBER as with User. */
-static int find_user(const char *name, uid_t *uid)
+static int find_user(const char *name, uid_t *uid, apr_pool_t *pool)
 {
-    const struct passwd *entry;
+    apr_gid_t gid;
     char *end;
 
     if (*name == '#') {
         *uid = (uid_t)strtoul(name + 1, &end, 10);
         return apr_isdigit(name[1]) && *end == '\0';
     }
-    entry = getpwnam(name);
-    if (entry) {
-        *uid = entry->pw_uid;
-    }
-    return entry != NULL;
+    return apr_uid_get(uid, &gid, name, pool) == APR_SUCCESS;
 }
 
 const char *pw_console_user(cmd_parms *cmd, void *mconfig, const char *name)
@@ -66,7 +61,7 @@ const char *pw_console_user(cmd_parms *cmd, void *mconfig, const char *name)
     if (error) {
         return error;
     }
-    if (!find_user(name, &uid)) {
+    if (!find_user(name, &uid, cmd->pool)) {
         return apr_psprintf(cmd->pool,
                             "WSGIControlUser %s: there is no such user. Mend: "
                             "the name of a user, or # and its number",
@@ -88,13 +83,20 @@ static uid_t run_uid(void)
     return geteuid() == 0 ? ap_unixd_config.user_id : geteuid();
 }
 
+static const char *error_text(apr_pool_t *pool)
+{
+    apr_size_t size = 200;
+
+    return apr_strerror(errno, apr_palloc(pool, size), size);
+}
+
 /* Nothing is followed, and what is somebody else's stays as it is. */
 static const char *take_dir(apr_pool_t *pool, int fd)
 {
     struct stat st;
 
     if (fstat(fd, &st) != 0) {
-        return strerror(errno);
+        return error_text(pool);
     }
     if (st.st_uid != run_uid() && st.st_uid != geteuid()) {
         return apr_psprintf(pool, "it belongs to user %ld", (long)st.st_uid);
@@ -102,7 +104,7 @@ static const char *take_dir(apr_pool_t *pool, int fd)
     if ((geteuid() == 0
          && fchown(fd, ap_unixd_config.user_id, ap_unixd_config.group_id) != 0)
         || fchmod(fd, DIR_MODE) != 0) {
-        return strerror(errno);
+        return error_text(pool);
     }
     return NULL;
 }
@@ -114,12 +116,12 @@ static const char *make_dir(apr_pool_t *pool, const char *path)
     int fd;
 
     if (mkdir(path, DIR_MODE) != 0 && errno != EEXIST) {
-        return strerror(errno);
+        return error_text(pool);
     }
     fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0) {
         return errno == ELOOP || errno == ENOTDIR ? "it is no directory"
-                                                  : strerror(errno);
+                                                  : error_text(pool);
     }
     why = take_dir(pool, fd);
     close(fd);
@@ -144,19 +146,20 @@ static long pid_of(const char *name)
 /* Another httpd may have sockets here too. */
 static void sweep(const char *dir, apr_pool_t *pool)
 {
-    DIR *names = opendir(dir);
-    const struct dirent *entry;
+    apr_dir_t *names;
+    apr_finfo_t entry;
 
-    while (names && (entry = readdir(names)) != NULL) {
-        const char *path = apr_pstrcat(pool, dir, "/", entry->d_name, NULL);
+    if (apr_dir_open(&names, dir, pool) != APR_SUCCESS) {
+        return;
+    }
+    while (apr_dir_read(&entry, APR_FINFO_NAME, names) == APR_SUCCESS) {
+        const char *path = apr_pstrcat(pool, dir, "/", entry.name, NULL);
 
-        if (pid_of(entry->d_name) && pw_control_is_dead(path)) {
+        if (pid_of(entry.name) && pw_control_is_dead(path)) {
             unlink(path);
         }
     }
-    if (names) {
-        closedir(names);
-    }
+    apr_dir_close(names);
 }
 
 /* ---- parent ------------------------------------------------------------ */

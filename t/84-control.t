@@ -52,7 +52,7 @@ def application(environ, start_response):
     return [b"done"]
 END_APP
 announce(qr/PW01[23]\d|PW0201|PW0205|PW0206|PW0191|PW0192|PW0105|PW017[0-4]/, qr/PW00\d\d/,
-    qr/AH0005[12]|AH00045|AH00490|AH00493|AH00288|AH00484/);
+    qr/AH0005[12]|AH00045|AH00490|AH00493|AH00288|AH00484|AH00286/);
 
 # As another user where there is one: (exit status, output, errors).
 sub as_user {

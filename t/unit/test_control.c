@@ -57,7 +57,10 @@ static const char *answer(void *baton, const char *command,
 
 static uid_t me;
 static pw_control_setup_t setup = {
-    .mode = 0600, .users = &me, .user_count = 1, .log = &test_log,
+    .mode = 0600,
+    .users = &me,
+    .user_count = 1,
+    .log = &test_log,
     .answer = answer,
 };
 
@@ -120,7 +123,8 @@ static void check(const char *line, size_t len, const char *expected)
 }
 
 #define CHECK(line, expected) check(line, sizeof(line) - 1, expected)
-#define VERSION_ERROR "\"error\":\"not the protocol, of which this is version 1\""
+#define VERSION_ERROR                                                          \
+    "\"error\":\"not the protocol, of which this is version 1\""
 
 static void test_lines(void)
 {
@@ -203,7 +207,8 @@ static void test_silence(void)
         idle[i] = dial();
     }
     CHECK("1 echo z\n", "\"echo\":\"z\"");
-    ok(pw_now() - from < 20 * APR_USEC_PER_SEC, "the silent ones are sent away");
+    ok(pw_now() - from < 20 * APR_USEC_PER_SEC,
+       "the silent ones are sent away");
     ok(recv(idle[0], &byte, 1, 0) == 0, "without a word");
     pw_control_stop(c);
     for (int i = 0; i < 30; i++) {
