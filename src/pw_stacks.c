@@ -180,7 +180,8 @@ void pw_stacks_close(pw_attached_t *at)
 
 /* What is found out of one instance. */
 typedef struct look_t {
-    const pw_instance_t *instance; /* only compared: it may have ended */
+    const pw_instance_t *instance; /* read with runtime.lock, afterwards only
+                                    * compared: it may have ended */
     const pw_interp_spec_t *spec;
     int generation;
     pw_state_e state;
@@ -501,6 +502,14 @@ static void show_own(pw_runtime_t *rt, pw_text_t *to, const look_t *l)
     pw_text_add(to, "}");
 }
 
+static const char *gil_word(const look_t *l)
+{
+    if (l->held) {
+        return "held";
+    }
+    return l->dump ? "free" : "unknown";
+}
+
 static void show_instance(pw_runtime_t *rt, pw_text_t *to, const look_t *l,
                           const pw_census_child_t *child)
 {
@@ -510,10 +519,7 @@ static void show_instance(pw_runtime_t *rt, pw_text_t *to, const look_t *l,
                  ",\"isolation\":\"%s\",\"generation\":%d,\"state\":\"%s\","
                  "\"gil\":\"%s\",\"holder\":",
                  pw_isolation_name(l->spec->isolation), l->generation,
-                 pw_state_name(l->state),
-                 l->held   ? "held"
-                 : l->dump ? "free"
-                           : "unknown");
+                 pw_state_name(l->state), gil_word(l));
     show_holder(to, l, child);
     show_own(rt, to, l);
     show_calls(to, l, child);

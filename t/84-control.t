@@ -279,6 +279,9 @@ subtest 'WSGIControlUser' => sub {
     my ($test_status, $test) = $server->run('-t');
     isnt($test_status, 0, 'an unknown name is an error');
     like($test, qr/WSGIControlUser nobody-of-that-name: there is no such user\. Mend/, 'with its mend');
+    $server->write_conf("$before\n<VirtualHost *:80>\nWSGIControlUser #1\n</VirtualHost>");
+    like(($server->run('-t'))[1], qr/WSGIControlUser cannot occur within <VirtualHost>/,
+        'it stands in the main server');
     $server->write_conf($before);
 };
 
