@@ -15,6 +15,10 @@ my $server  = PWTest::Server->new(name => 'control', conf => <<'END_CONF');
 WSGIScriptAlias /app @DIR@/apps/app.py application-group=app
 WSGIScriptAlias /other @DIR@/apps/app.py application-group=other
 WSGIScriptAlias /main @DIR@/apps/app.py application-group=%{GLOBAL}
+WSGIScriptAlias /shared @DIR@/apps/app.py interpreter=shared
+<WSGIInterpreter shared>
+    WSGIIsolation shared-gil
+</WSGIInterpreter>
 WSGIConcurrency 6
 WSGIQueueLimit 1
 END_CONF
@@ -124,7 +128,7 @@ ok($server->start, 'started');
 subtest 'ready' => sub {
     my ($status, $said, $error) = polywsgi('wait-ready');
     is($status, 0, 'all are loaded') or diag($said . $error);
-    like($said, qr/^3 loaded, 0 failed, 0 not asked for yet, in 1 child$/m, 'it says so');
+    like($said, qr/^4 loaded, 0 failed, 0 not asked for yet, in 1 child$/m, 'it says so');
     is($error, '', 'nothing else');
     is(scalar socket_names(), scalar $server->children, 'a socket for each child');
 };
@@ -144,7 +148,7 @@ subtest 'status' => sub {
     my $children = $all->{children};
     is(scalar @$children, scalar $server->children, 'of each child');
     is_deeply([ sort map { $_->{name} } @{ $children->[0]{status}{interpreters} } ],
-        [ sort '%{GLOBAL}', 'app', 'other' ], 'what wsgi-status has for it');
+        [ sort '%{GLOBAL}', 'app', 'other', 'shared' ], 'what wsgi-status has for it');
 };
 
 # ---- stacks ----
@@ -198,6 +202,18 @@ subtest 'a call holds the GIL' => sub {
         is(release($other), 0, 'it is answered');
     }
     like(stacks_until(qr/in hold_the_gil|^0 requests/m), qr/in hold_the_gil|^0/m, 'afterwards there are');
+    is(release($conn), 0, 'answered');
+};
+
+subtest 'a call holds the GIL of others too' => sub {
+    my ($conn) = hang('/main/hold/it');
+    my $said = stacks_until(qr/GIL is held/, 'shared');
+    like($said, qr/interpreter shared: no stacks .* GIL is held, .*: \S.* \(\S+\/main\): GET \/main\/hold\/it,/,
+        'it says by which request of which other one');
+    is(release($conn), 0, 'answered');
+    ($conn) = hang('/shared/wait');
+    like(stacks_until(qr/in wait_for_file/, 'shared'), qr/GET \/shared\/wait, .*in wait_for_file\n/s,
+        'afterwards there are stacks');
     is(release($conn), 0, 'answered');
 };
 
