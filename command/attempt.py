@@ -2,8 +2,8 @@
 # ruff: noqa: F821
 """The process in which `polywsgi check` tries one application.
 
-It runs as the run-time user, in one namespace with src/py's report, boot, load
-and cause, and ends with one JSON object on the descriptor job["fd"]:
+It runs as the run-time user, in one namespace with src/py's report, boot, load,
+stop, hooks and cause, and ends with one JSON object on the descriptor job["fd"]:
 
     notes     list of [cause, mend]: what is wrong, but need not matter
     loaded    true, or false with
@@ -84,7 +84,9 @@ def stand_in(job):
     module = types.ModuleType("polywsgi")
     module.interpreter = job["interpreter"]
     module.isolation = job["isolation"]
+    module.instance = 1
     module.__version__ = job["version"]
+    set_up_hooks(module, 1, 1)
     sys.modules["polywsgi"] = module
 
 

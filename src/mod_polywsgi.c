@@ -29,6 +29,7 @@
 #include "pw_limits.h"
 #include "pw_module.h"
 #include "pw_mount.h"
+#include "pw_preload.h"
 #include "pw_pyversion.h"
 #include "pw_resolve.h"
 #include "pw_runtime.h"
@@ -105,13 +106,15 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                        server_rec *s)
 {
     pw_resolved_t *resolved = pw_config_server(s)->resolved;
+    int processes = ask_mpm(AP_MPMQ_MAX_DAEMONS);
 
     (void)plog;
     settle(resolved);
     resolved->multithread =
         ask_mpm(AP_MPMQ_IS_THREADED) != AP_MPMQ_NOT_SUPPORTED;
-    resolved->most_children = ask_mpm(AP_MPMQ_MAX_DAEMONS);
-    resolved->multiprocess = resolved->most_children > 1;
+    resolved->most_children = processes;
+    resolved->map.processes = processes > 0 ? processes : 1;
+    resolved->multiprocess = processes > 1;
     if (!is_first_pass()) {
         pw_shared_open(s);
         pw_console_open(s);
@@ -166,6 +169,9 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
     }
     apr_pool_pre_cleanup_register(pchild, NULL, end_child);
     child_control = pw_console_start(s, pchild, child_runtime);
+    if (child_runtime) {
+        pw_preload_wait(child_runtime);
+    }
 }
 
 /* prefork calls this inside a signal handler: nothing but a semaphore. */
@@ -264,6 +270,7 @@ static int handler(request_rec *r)
     if (!r->handler || strcmp(r->handler, PW_HANDLER) != 0) {
         return DECLINED;
     }
+    pw_lock_take_memory();
     status = find_target(r, &target);
     if (status != OK) {
         return status;
@@ -272,7 +279,9 @@ static int handler(request_rec *r)
         return HTTP_LENGTH_REQUIRED;
     }
     x = pw_exchange_httpd_create(r, &target);
-    return answer(r, x, pw_gate_run(child_runtime, target.app, x));
+    status = answer(r, x, pw_gate_run(child_runtime, target.app, x));
+    pw_lock_give_memory();
+    return status;
 }
 
 void pw_module_register_hooks(apr_pool_t *pool)

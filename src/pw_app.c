@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "pw_exc.h"
+#include "pw_hooks.h"
 #include "pw_py.h"
 
 /* A number that changes when the file does, or when it comes or goes. Never
@@ -213,6 +214,7 @@ pw_lease_e pw_app_load(pw_instance_t *inst, int slot, const char *retry)
         Py_XSETREF(inst->callables[slot], callable);
         pw_metrics_add(&inst->rt->metrics, loads);
         log_refused_quietly(&at, app);
+        pw_hooks_start(&at, app);
         pw_log(&app->log, PW_LOG_INFO, "PW0200 %s: loaded in %d ms (%s)",
                app->label, (int)((pw_now() - begin) / 1000),
                pw_isolation_name(inst->spec->isolation));

@@ -167,6 +167,7 @@ static void add_levels(pw_census_interp_t *to, const pw_stat_interp_t *from,
     to->isolation = known_isolation(get(from->isolation));
     to->slots = level(get(from->slots));
     to->failing |= get(from->failing) != 0;
+    to->due |= get(from->due) != 0;
     if (load_time > to->load_time && load_time < INT_MAX * 1000ULL) {
         to->load_time = load_time;
     }

@@ -38,6 +38,7 @@ typedef struct pw_census_interp_t {
     unsigned queued, running; /* of these */
     unsigned slots;           /* most calls at once, in one child */
     int failing;              /* in some child the last load failed */
+    int due;                  /* some child should be replaced: WSGIParkLimit */
     apr_uint64_t load_time;   /* microseconds: the longest of the last ones */
     const char *error;        /* "PW0401 KeyError", or "" */
     unsigned states[PW_STATE_COUNT]; /* instances in each */

@@ -352,6 +352,24 @@ static const char *set_startup_timeout(cmd_parms *cmd, void *mconfig,
                   : error;
 }
 
+static const char *set_preload(cmd_parms *cmd, void *mconfig, const char *arg)
+{
+    const char *error = NULL;
+    pw_tuning_t *tuning = pw_config_tuning(cmd, mconfig, &error);
+
+    if (!tuning) {
+        return error;
+    }
+    tuning->preload = pw_preload_parse(arg);
+    if (tuning->preload == PW_PRELOAD_UNSET) {
+        return apr_psprintf(cmd->pool,
+                            "%s: '%s' is none of on, off and wait. Mend: use "
+                            "one of these",
+                            cmd->cmd->name, arg);
+    }
+    return NULL;
+}
+
 static const char *set_shutdown_timeout(cmd_parms *cmd, void *mconfig,
                                         const char *arg)
 {
@@ -408,11 +426,14 @@ static const char *set_allow_override(cmd_parms *cmd, void *mconfig, int on)
 /* ---- <WSGIInterpreter NAME> -------------------------------------------- */
 
 static const char *const block_takes[] = {
-    "WSGIPythonHome",   "WSGIPythonPath",     "WSGISetEnv",
-    "WSGIIsolation",    "WSGIStartupTimeout", "WSGIInstances",
-    "WSGIConcurrency",  "WSGIThreadStates",   "WSGIQueueLimit",
-    "WSGIQueueTimeout", "WSGIMaxRequests",    "WSGIIdleTimeout",
-    "WSGIParkLimit",    "WSGIRequestBuffer",  NULL};
+    "WSGIPythonHome",     "WSGIPythonPath",
+    "WSGISetEnv",         "WSGIIsolation",
+    "WSGIStartupTimeout", "WSGIInstances",
+    "WSGIConcurrency",    "WSGIThreadStates",
+    "WSGIQueueLimit",     "WSGIQueueTimeout",
+    "WSGIMaxRequests",    "WSGIIdleTimeout",
+    "WSGIParkLimit",      "WSGIRequestBuffer",
+    "WSGIPreload",        NULL};
 
 /* "A, B and C" */
 static const char *list_words(apr_pool_t *pool, const char *const *words)
@@ -560,6 +581,10 @@ const command_rec pw_config_commands[] = {
                   "shared-gil or main."),
     AP_INIT_TAKE1("WSGIStartupTimeout", set_startup_timeout, NULL, RSRC_CONF,
                   "How long a request waits for its application to load."),
+    AP_INIT_TAKE1("WSGIPreload", set_preload, NULL, RSRC_CONF,
+                  "When applications are loaded: on (in the background of a "
+                  "new child), off (by their first request) or wait (before "
+                  "the child takes requests)."),
     AP_INIT_TAKE1("WSGIShutdownTimeout", set_shutdown_timeout, NULL, RSRC_CONF,
                   "How long the applications of an ending child have."),
     AP_INIT_FLAG("WSGIStrict", set_strict, NULL, RSRC_CONF,

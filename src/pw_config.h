@@ -44,6 +44,7 @@ typedef struct pw_tuning_t {
     pw_isolation_e isolation;
     apr_interval_time_t startup_timeout; /* -1: not set */
     pw_limits_t limits;
+    pw_preload_e preload;
     pw_place_t home_place;
     pw_place_t isolation_place;
 } pw_tuning_t;

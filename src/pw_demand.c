@@ -66,6 +66,66 @@ static pw_interp_spec_t *own_named_locked(pw_runtime_t *rt, const char *name)
     return NULL;
 }
 
+/* Unloads the one that is idle longest. 0; -1: every one is used, or may not
+ * end. */
+static int unload_idlest_locked(pw_runtime_t *rt, const char *name)
+    PW_REQUIRES(rt->demand.lock)
+{
+    pw_demand_t *d = &rt->demand;
+    pw_interp_spec_t *idlest = NULL;
+    pw_instant_t since = PW_NEVER;
+    pw_pool_look_t look;
+
+    pw_lock_assert(&d->lock);
+    for (int i = 0; i < d->interps; i++) {
+        pw_pool_look(rt->pools[d->own[i]->index], &look);
+        if (look.members > 0 && look.members == look.serving
+            && look.running + look.waiting == 0 && look.used < since) {
+            since = look.used;
+            idlest = d->own[i];
+        }
+    }
+    if (!idlest || !pw_pool_unload(rt->pools[idlest->index])) {
+        return -1;
+    }
+    pw_log(&idlest->log, PW_LOG_INFO,
+           "PW0125 %s: no request in %d s, and WSGIInterpreterLimit %d is "
+           "reached: it is unloaded to make room for %s",
+           idlest->name, (int)((pw_now() - since) / APR_USEC_PER_SEC),
+           rt->map->found_max, name);
+    return 0;
+}
+
+static apr_status_t make_room_locked(pw_runtime_t *rt, const char *name)
+    PW_REQUIRES(rt->demand.lock)
+{
+    pw_demand_t *d = &rt->demand;
+    pw_pool_look_t look;
+    int live = 0;
+
+    pw_lock_assert(&d->lock);
+    for (int i = 0; i < d->interps; i++) {
+        pw_pool_look(rt->pools[d->own[i]->index], &look);
+        live += look.members > 0;
+    }
+    if (live < rt->map->found_max) {
+        return APR_SUCCESS;
+    }
+    return unload_idlest_locked(rt, name) < 0 ? APR_ENOSPC : APR_SUCCESS;
+}
+
+apr_status_t pw_demand_make_room(pw_runtime_t *rt, const pw_interp_spec_t *spec)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    if (spec->index >= rt->map->interps->nelts) {
+        pw_lock_take(&rt->demand.lock);
+        rv = make_room_locked(rt, spec->name);
+        pw_lock_release(&rt->demand.lock);
+    }
+    return rv;
+}
+
 /* The next place is only counted when its thread runs, so that a failed start
  * leaves it to the next one. */
 static apr_status_t make_own_locked(pw_runtime_t *rt, const char *name,
@@ -77,8 +137,12 @@ static apr_status_t make_own_locked(pw_runtime_t *rt, const char *name,
     apr_status_t rv;
 
     pw_lock_assert(&d->lock);
-    if (d->interps >= rt->map->found_max) {
+    if (d->interps >= rt->map->found_names) {
         return APR_ENOSPC;
+    }
+    rv = make_room_locked(rt, name);
+    if (rv != APR_SUCCESS) {
+        return rv;
     }
     spec = d->own[d->interps];
     if (!spec) {
@@ -89,6 +153,7 @@ static apr_status_t make_own_locked(pw_runtime_t *rt, const char *name,
         d->own[d->interps] = spec;
     }
     spec->name = apr_pstrdup(d->pool, name);
+    pw_runtime_count(rt, spec);
     rv = start_locked(rt, spec);
     if (rv == APR_SUCCESS) {
         __atomic_store_n(&d->interps, d->interps + 1, __ATOMIC_RELEASE);
@@ -122,7 +187,7 @@ static apr_status_t add_locked(pw_runtime_t *rt, const pw_found_t *found,
     pw_demand_entry_t *e;
 
     pw_lock_assert(&d->lock);
-    if (*count >= rt->map->found_max) {
+    if (*count >= pw_runtime_slots(rt, spec) - spec->apps->nelts) {
         return APR_ENOSPC;
     }
     e = apr_pcalloc(d->pool, sizeof(*e));
@@ -175,13 +240,13 @@ apr_status_t pw_demand_app(pw_runtime_t *rt, const pw_found_t *found,
 void pw_demand_init(pw_runtime_t *rt, apr_pool_t *cpool)
 {
     pw_demand_t *d = &rt->demand;
-    size_t all = (size_t)(rt->map->interps->nelts + rt->map->found_max) + 1;
+    size_t all = (size_t)(rt->map->interps->nelts + rt->map->found_names) + 1;
 
     pw_lock_init(&d->lock);
     apr_pool_create(&d->pool, cpool);
     apr_pool_tag(d->pool, "polywsgi_demand");
-    d->own =
-        apr_pcalloc(cpool, sizeof(*d->own) * (size_t)(rt->map->found_max + 1));
+    d->own = apr_pcalloc(cpool,
+                         sizeof(*d->own) * (size_t)(rt->map->found_names + 1));
     d->started = apr_pcalloc(cpool, sizeof(*d->started) * all);
     d->counts = apr_pcalloc(cpool, sizeof(*d->counts) * all);
     d->found = apr_pcalloc(cpool, sizeof(*d->found) * all);

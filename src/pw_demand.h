@@ -5,9 +5,12 @@
  * a handler. Each has an interpreter of its own, named by its file, or joins
  * one of the configuration.
  *
- * BOUND. At most map->found_max interpreters are made so, and each interpreter
- * takes at most as many scripts that were found; pools and instances have room
- * for that from the start, so nothing is moved when one more comes.
+ * BOUND. At most map->found_max interpreters that were made so live at a time:
+ * the one that is idle longest is unloaded for the next, and its name stays, so
+ * that it can come again; map->found_names are known at most. Each interpreter
+ * of the configuration takes at most found_max scripts that were found. Pools
+ * and instances have room for that from the start, so nothing is moved when one
+ * more comes.
  *
  * What was found stays until the child ends. A look-up takes no lock.
  */

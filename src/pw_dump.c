@@ -155,11 +155,13 @@ static void dump_interp(const pw_resolved_t *out, const pw_interp_spec_t *spec,
 {
     apr_file_printf(to,
                     "\n    {\"name\": %s, \"isolation\": %s, \"home\": %s, "
-                    "\"path\": %s, \"startup_timeout\": %.3f, ",
+                    "\"path\": %s, \"startup_timeout\": %.3f, "
+                    "\"preload\": \"%s\", ",
                     quote(pool, spec->name),
                     quote(pool, pw_isolation_name(spec->isolation)),
                     quote(pool, spec->home), quote(pool, spec->path),
-                    (double)spec->startup_timeout / APR_USEC_PER_SEC);
+                    (double)spec->startup_timeout / APR_USEC_PER_SEC,
+                    pw_preload_name(spec->preload));
     dump_limits(spec, to);
     apr_file_puts("\"env\": [", to);
     dump_env(spec->env, pool, to);

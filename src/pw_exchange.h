@@ -134,6 +134,7 @@ struct pw_exchange_t {
     int head;             /* 1: HEAD, no body is sent */
     int sendfile;         /* 1: a file may be sent by sendfile */
     int has_body;         /* 0: read_body would give the end at once */
+    int may_buffer;       /* 1: a method that comes with a body: read_ahead */
     int input_terminated; /* 1: read_body ends by itself (always, in httpd) */
     int multithread;      /* wsgi.multithread */
     int multiprocess;     /* wsgi.multiprocess */

@@ -578,6 +578,7 @@ pw_exchange_t *pw_exchange_httpd_create(request_rec *r, const pw_mounted_t *m)
     x->scheme = is_https(r) ? "https" : "http";
     x->head = r->header_only;
     x->has_body = !r->main; /* a subrequest reads none; else httpd knows */
+    x->may_buffer = r->method_number != M_GET && !r->main;
     x->input_terminated = 1;
     x->multithread = resolved->multithread;
     x->multiprocess =

@@ -20,6 +20,7 @@ apr_status_t pw_gate_start(apr_pool_t *cpool, const pw_map_t *map,
         .map = map,
         .module_name = "polywsgi",
         .module_init = pw_pymod_init,
+        .module_end = pw_pymod_end,
         .counted = counted,
     };
 
@@ -56,15 +57,17 @@ static int lease_instance(pw_runtime_t *rt, const pw_app_spec_t *app,
         [PW_LEASE_STUCK] = {"PW0308", PW_LOG_INFO, 503, PW_REFUSED_BUSY},
         [PW_LEASE_LATE] = {"PW0309", PW_LOG_INFO, 503, PW_REFUSED_LATE},
         [PW_LEASE_NONE] = {"PW0307", PW_LOG_INFO, 503, PW_REFUSED_MEMORY},
+        [PW_LEASE_LIMIT] = {"PW0323", PW_LOG_WARN, 503, PW_REFUSED_FULL},
     };
     const char *why = NULL;
     pw_lease_e rc;
 
     lease->call.method = x->method;
     lease->call.path = x->uri;
+    lease->call.now = call->since;
     rc = pw_runtime_lease(rt, app, lease, &why);
     if (rc == PW_LEASE_OK) {
-        pw_stats_leased(call, lease->stats);
+        pw_stats_leased(call, lease->stats, lease->call.leased);
         return 0;
     }
     pw_stats_refused(call, refusals[rc].why);
@@ -82,7 +85,7 @@ static int read_ahead(const pw_app_spec_t *app, pw_exchange_t *x,
     apr_status_t rv;
     int status;
 
-    if (!x->has_body || app->interp->request_buffer == 0) {
+    if (!x->may_buffer || app->interp->request_buffer == 0) {
         return 0;
     }
     pw_stats_body(call);
@@ -264,12 +267,14 @@ static int run_leased(pw_request_t *rq, pw_lease_t *lease, pw_call_t *call)
     }
     pw_stats_attached(call);
     rq->at = &at;
+    rq->held = -pw_interp_drop(&at);
     rq->mod = pw_pymod_state(pw_interp_module(&at));
     outer = pw_request_enter(rq);
     run_application(rq);
     pw_request_leave(outer);
     pw_interp_leave(&at);
     pw_stats_detached(call);
+    lease->call.held = rq->held;
     pw_runtime_return(lease);
     return 0;
 }
@@ -283,7 +288,7 @@ int pw_gate_run(pw_runtime_t *rt, const pw_app_spec_t *app, pw_exchange_t *x)
                       .method = x->method,
                       .path = x->uri};
     pw_caller_t *caller = pw_runtime_caller(rt);
-    pw_lease_t lease;
+    pw_lease_t lease = {.instance = NULL};
     int status;
 
     if (!caller) {

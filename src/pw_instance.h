@@ -65,10 +65,14 @@ struct pw_instance_t {
     pw_runtime_t *rt;             /* const: */
     pw_instance_t *next;          /* runtime.lock: */
     int generation;               /* const: 1 for the first of its name */
+    int number;                   /* const: polywsgi.instance, from 1 */
     int finished;                 /* runtime.lock: its thread has ended */
-    pw_stat_instance_t *stats;    /* const: its place, until it is DEAD */
+    int pending;                  /* runtime.lock: loads of its start that have
+                                   * not ended */
 
     pw_gate_place_t *gate; /* atomic: the last at the gate; NULL: it is open */
+
+    pw_held_t *unheld; /* atomic: what the next one to attach drops */
 
     PyInterpreterState *interp; /* life: NULL until created */
     PyThreadState *own;         /* life: its own thread's state */
@@ -116,15 +120,18 @@ struct pw_runtime_t {
                                * of the script at its last load */
     pw_demand_t demand;        /* what requests have found */
     pw_keeper_t *keeper;       /* const: */
+    int *numbers;              /* atomic: of instances made, by interpreter */
     struct pw_scale_t *scales; /* keeper: by index of the interpreter */
     pw_lock_t creating;        /* held while an interpreter is created */
     pw_lock_t lock;            /* guards the fields below */
-    pw_cond_t changed;         /* an instance's thread has ended */
+    pw_cond_t changed;         /* an instance's thread has ended, or a load */
     pw_instance_t *instances;  /* lock: all that have a thread */
     int running;               /* lock: threads not yet ended */
     int in_flight;             /* atomic: requests that have or want a lease */
     apr_uint64_t own_attached; /* atomic: how often pw_interp_enter_own did */
     apr_uint64_t probed;       /* keeper: own_attached at its last look */
+    int graceful;              /* atomic: the child ends so */
+    int stopping;              /* atomic: the shutdown timeout runs */
     int left_threads;          /* lock: Python threads still run somewhere */
     pw_lock_t dumping;         /* see pw_stacks.c */
     pw_cond_t dumped;          /* a scribe is done */
@@ -153,8 +160,18 @@ const pw_app_spec_t *pw_runtime_app(const pw_runtime_t *rt,
 void pw_runtime_add_pool(pw_runtime_t *rt, const pw_interp_spec_t *spec,
                          apr_pool_t *cpool);
 
+/* Gives an interpreter that has its name a place in pw_stats, before its first
+ * instance. Start thread, or with demand.lock. */
+void pw_runtime_count(pw_runtime_t *rt, const pw_interp_spec_t *spec);
+
 /* Start thread, before others run. */
 void pw_demand_init(pw_runtime_t *rt, apr_pool_t *cpool);
+
+/* Worker: may one more interpreter that a request has made come to live? At
+ * WSGIInterpreterLimit the one that is idle longest is unloaded for it.
+ * APR_ENOSPC: none is idle. */
+apr_status_t pw_demand_make_room(pw_runtime_t *rt,
+                                 const pw_interp_spec_t *spec);
 
 /* Keeper: nothing more is found in this child. */
 void pw_demand_stop(pw_runtime_t *rt);
@@ -170,6 +187,14 @@ void pw_scale_record(pw_runtime_t *rt, const pw_interp_spec_t *spec);
 
 /* Keeper: looks at every pool; in how long to look again, microseconds. */
 apr_interval_time_t pw_scale_tick(pw_runtime_t *rt);
+
+/* ---- pw_preload.c ---- */
+
+/* The loads that an instance begins with. Before its thread starts. */
+int pw_preload_count(const pw_runtime_t *rt, const pw_interp_spec_t *spec);
+
+/* Own thread: a load has ended, however. all: none of the others will come. */
+void pw_preload_loaded(pw_instance_t *instance, int all);
 
 /* ---- pw_interp.c: only on the instance's own thread (`life`) ---- */
 

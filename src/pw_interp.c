@@ -81,7 +81,7 @@ static pw_tstate_t *create_locked(pw_instance_t *inst, apr_uint64_t serial,
     e->next = *bucket(t, serial);
     *bucket(t, serial) = e;
     pw_metrics_add(&inst->rt->metrics, tstates_created);
-    pw_stats_tstates(inst->stats, 1);
+    pw_stats_tstates(inst->member.stats, 1);
     return e;
 }
 
@@ -243,8 +243,53 @@ void pw_interp_reap(pw_attached_t *at, int all)
         PyThreadState_Delete(e->ts);
         free(e);
         pw_metrics_add(&at->instance->rt->metrics, tstates_freed);
-        pw_stats_tstates(at->instance->stats, -1);
+        pw_stats_tstates(at->instance->member.stats, -1);
     }
+}
+
+/* ---- references that outlive their lease ------------------------------- */
+
+struct pw_held_t {
+    pw_held_t *next;  /* of the instance's list */
+    PyObject *object; /* owned */
+};
+
+pw_held_t *pw_interp_hold(PyObject *object)
+{
+    pw_held_t *held = malloc(sizeof(*held));
+
+    if (held) {
+        held->object = Py_NewRef(object);
+    }
+    return held;
+}
+
+void pw_interp_unhold(pw_instance_t *inst, pw_held_t *held)
+{
+    held->next = __atomic_load_n(&inst->unheld, __ATOMIC_RELAXED);
+    while (!__atomic_compare_exchange_n(&inst->unheld, &held->next, held, 1,
+                                        __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
+        continue;
+    }
+}
+
+int pw_interp_drop(pw_attached_t *at)
+{
+    pw_instance_t *inst = at->instance;
+    pw_held_t *held, *next;
+    int count = 0;
+
+    if (!__atomic_load_n(&inst->unheld, __ATOMIC_RELAXED)) {
+        return 0;
+    }
+    held = __atomic_exchange_n(&inst->unheld, NULL, __ATOMIC_ACQUIRE);
+    for (; held; held = next) {
+        next = held->next;
+        Py_DECREF(held->object);
+        free(held);
+        count++;
+    }
+    return count;
 }
 
 /* ---- what is inside ---------------------------------------------------- */
@@ -257,6 +302,11 @@ const pw_interp_spec_t *pw_interp_spec(const pw_instance_t *inst)
 pw_stat_interp_t *pw_interp_stats(const pw_instance_t *inst)
 {
     return pw_runtime_stats(inst->rt, inst->spec->index);
+}
+
+int pw_interp_number(const pw_instance_t *inst)
+{
+    return inst->number;
 }
 
 PyObject *pw_interp_callable(pw_attached_t *at, int slot)
@@ -360,12 +410,15 @@ static PyObject *env_dict(const pw_interp_spec_t *spec) /* new */
 }
 
 /* What boot.py has to know of the rest. */
-static PyObject *options_dict(const pw_python_conf_t *conf) /* new */
+static PyObject *options_dict(const pw_map_t *map) /* new */
 {
+    const pw_python_conf_t *conf = &map->python;
+
     return Py_BuildValue(
-        "{s:d,s:i,s:i,s:i}", "switch_interval", conf->switch_interval,
+        "{s:d,s:i,s:i,s:i,s:i,s:i}", "switch_interval", conf->switch_interval,
         "restrict_stdin", conf->restrict_stdin, "restrict_stdout",
-        conf->restrict_stdout, "restrict_signal", conf->restrict_signal);
+        conf->restrict_stdout, "restrict_signal", conf->restrict_signal,
+        "processes", map->processes, "threads", map->threads);
 }
 
 /* Runs one of src/py's files in the functions' dict. Attached. */
@@ -398,10 +451,9 @@ static int run_parts(pw_instance_t *inst)
         const char *name;
         const char *source;
     } parts[] = {
-        {"<polywsgi report>", pw_py_report},
-        {"<polywsgi boot>", pw_py_boot},
-        {"<polywsgi load>", pw_py_load},
-        {"<polywsgi stop>", pw_py_stop},
+        {"<polywsgi report>", pw_py_report}, {"<polywsgi boot>", pw_py_boot},
+        {"<polywsgi load>", pw_py_load},     {"<polywsgi stop>", pw_py_stop},
+        {"<polywsgi hooks>", pw_py_hooks},
     };
 
     inst->functions = PyDict_New();
@@ -443,8 +495,8 @@ static int boot(pw_instance_t *inst, pw_attached_t *at)
         return -1;
     }
     inst->module = PyImport_ImportModule(inst->rt->setup.module_name);
-    env = inst->module ? env_dict(spec) : NULL;                  /* new */
-    options = env ? options_dict(&inst->rt->map->python) : NULL; /* new */
+    env = inst->module ? env_dict(spec) : NULL;         /* new */
+    options = env ? options_dict(inst->rt->map) : NULL; /* new */
     if (options) {
         done = pw_interp_call(at, "boot", "(zzOsO)", spec->home, spec->path,
                               env, pw_isolation_name(spec->isolation), options);
@@ -559,6 +611,9 @@ static void drop_references(pw_instance_t *inst)
 
     for (int i = 0; i < slots; i++) {
         Py_CLEAR(inst->callables[i]);
+    }
+    if (inst->module && inst->rt->setup.module_end) {
+        inst->rt->setup.module_end(inst->module);
     }
     Py_CLEAR(inst->module);
     Py_CLEAR(inst->functions);

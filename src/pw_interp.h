@@ -55,12 +55,29 @@ const pw_interp_spec_t *pw_interp_spec(const pw_instance_t *instance);
 /* What pw_stats keeps of its interpreter. Any thread. */
 pw_stat_interp_t *pw_interp_stats(const pw_instance_t *instance);
 
+/* Its number: counted from 1 in this child for its interpreter. Any thread. */
+int pw_interp_number(const pw_instance_t *instance);
+
 /* Borrowed from the instance: the loaded callable of a slot, NULL if none. */
 PyObject *pw_interp_callable(pw_attached_t *at, int slot);
 
 /* Borrowed from the instance: its `polywsgi` module object, whose module state
  * holds the GATEWAY's heap types and interned names. */
 PyObject *pw_interp_module(pw_attached_t *at);
+
+/* A reference that outlives its lease (pw_hold.h). */
+typedef struct pw_held_t pw_held_t;
+
+/* A new one; attached. NULL: no memory. */
+pw_held_t *pw_interp_hold(PyObject *object);
+
+/* Any thread, attached or not: it is needed no more. Whoever attaches next
+ * drops the reference. */
+void pw_interp_unhold(pw_instance_t *instance, pw_held_t *held);
+
+/* Drops the references that are needed no more. Returns how many: so many
+ * holds fewer, to be said to the pool (pw_turn_t.held, pw_pool_unhold). */
+int pw_interp_drop(pw_attached_t *at);
 
 /* The instance of the current (attached) interpreter, NULL if it is not ours.
  * For callbacks from Python, where no witness can be passed. */

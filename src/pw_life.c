@@ -9,11 +9,16 @@
 
 #include "pw_app.h"
 #include "pw_exc.h"
+#include "pw_hooks.h"
 
-/* How an ending instance's threads are waited for, in milliseconds. */
-#define END_BUDGET_MS 5000    /* a living child has time */
+/* How an ending instance is waited for, in milliseconds. */
+#define END_STOP_MS 2500 /* its hooks and handlers, in a living child */
+#define END_INTERRUPT_MS                                                       \
+    15000                     /* its threads: one of sentry_sdk's sleeps for
+                                * 10 s, deaf to SystemExit */
 #define STOP_INTERRUPT_MS 200 /* at a child's end they die anyway */
-#define POLL_MS 5
+#define POLL_MS 5             /* doubled up to */
+#define POLL_LAST_MS 80
 
 /* What the record of a failed load says of the next try. */
 static void retry_words(pw_instance_t *inst, int slot, char *buf, size_t size)
@@ -45,39 +50,36 @@ static void log_trial(const pw_instance_t *inst, pw_trial_e trial)
     }
 }
 
-static void show_state(pw_instance_t *inst, pw_state_e state)
-{
-    pw_stats_set_state(pw_interp_stats(inst), inst->stats, state);
-}
-
 static void life_load(pw_instance_t *inst, int slot)
 {
     pw_trial_e trial;
     char retry[128];
 
     if (!inst->interp) {
-        show_state(inst, PW_LOADING);
         if (pw_interp_create(inst) < 0) {
-            show_state(inst, PW_BROKEN);
             pw_pool_broken(&inst->member);
+            pw_preload_loaded(inst, 1);
             return;
         }
-        show_state(inst, PW_READY);
         pw_pool_created(&inst->member);
     }
     retry_words(inst, slot, retry, sizeof(retry));
     trial = pw_pool_loaded(&inst->member, slot, pw_app_load(inst, slot, retry));
     log_trial(inst, trial);
+    pw_preload_loaded(inst, 0);
 }
 
 static void life_reap(pw_instance_t *inst)
 {
     pw_attached_t at;
+    int dropped;
 
     if (inst->interp) {
         pw_interp_enter_own(inst, &at);
         pw_interp_reap(&at, 0);
+        dropped = pw_interp_drop(&at);
         pw_interp_leave(&at);
+        pw_pool_unhold(&inst->member, dropped);
     }
 }
 
@@ -89,7 +91,6 @@ static void life_replace(pw_instance_t *inst)
 
     rv = pw_runtime_spawn(inst->rt, inst->spec, inst->generation + 1, NULL);
     if (rv == APR_SUCCESS) {
-        show_state(inst, PW_DRAINING);
         pw_pool_drain(&inst->member);
         return;
     }
@@ -105,7 +106,7 @@ static void life_replace(pw_instance_t *inst)
 static void life_add(pw_instance_t *inst, pw_instance_t *renewed)
 {
     apr_status_t rv =
-        pw_runtime_spawn(inst->rt, inst->spec, inst->generation + 1, renewed);
+        pw_runtime_spawn(inst->rt, inst->spec, inst->generation, renewed);
 
     if (rv != APR_SUCCESS) {
         pw_log(&inst->spec->log, PW_LOG_ERR,
@@ -154,9 +155,10 @@ static void life_renew(pw_instance_t *inst)
     }
 }
 
-/* Runs stop.py: threading's and atexit's handlers, non-daemon threads joined
- * for part of the budget. Attached. */
-static void run_stop(pw_attached_t *at, double budget)
+/* Calls the application's hooks, then runs stop.py: threading's and atexit's
+ * handlers, non-daemon threads joined. Hooks and threads have half of the
+ * budget each. reason: see pw_hooks_stop. Attached. */
+static void run_stop(pw_attached_t *at, double budget, const char *reason)
 {
     const pw_interp_spec_t *spec = at->instance->spec;
     PyObject *done = NULL; /* new */
@@ -164,6 +166,7 @@ static void run_stop(pw_attached_t *at, double budget)
     if (!at->instance->functions) {
         return;
     }
+    pw_hooks_stop(at, budget / 2, reason);
     done = pw_interp_call(at, "stop", "(d)", budget);
     if (!done) {
         pw_exc_log(at, &spec->log, PW_LOG_ERR, "PW0104", spec->name,
@@ -172,21 +175,42 @@ static void run_stop(pw_attached_t *at, double budget)
     Py_XDECREF(done);
 }
 
-/* Sends SystemExit to the application's threads until none is left or the
- * time is over. Returns how many are left. Attached. */
+/* Sends SystemExit to the application's threads until none is left or the time
+ * is over, which is shorter where the child ends. Returns how many are left.
+ * Attached. */
 static int end_threads(pw_attached_t *at, int budget_ms)
 {
-    pw_instant_t deadline = pw_now() + (pw_instant_t)budget_ms * 1000;
+    pw_instant_t begin = pw_now();
     int left = pw_interp_foreign_threads(at, 1);
+    int poll_ms = POLL_MS;
 
-    while (left > 0 && pw_now() < deadline) {
+    while (left > 0 && pw_now() < begin + (pw_instant_t)budget_ms * 1000) {
         PyThreadState *ts = PyEval_SaveThread();
 
-        apr_sleep(POLL_MS * 1000);
+        apr_sleep(poll_ms * 1000);
         PyEval_RestoreThread(ts);
         left = pw_interp_foreign_threads(at, 1);
+        poll_ms = poll_ms * 2 < POLL_LAST_MS ? poll_ms * 2 : POLL_LAST_MS;
+        if (__atomic_load_n(&at->instance->rt->stopping, __ATOMIC_RELAXED)
+            && budget_ms > STOP_INTERRUPT_MS) {
+            budget_ms = STOP_INTERRUPT_MS;
+        }
     }
     return left;
+}
+
+/* The word of mod_wsgi for why the instance ends in the living child. */
+static const char *end_reason(const pw_instance_t *inst)
+{
+    switch (inst->member.retire) {
+    case PW_RETIRE_RENEWED:
+        return "maximum_requests";
+    case PW_RETIRE_SURPLUS:
+    case PW_RETIRE_IDLE:
+        return "inactivity_timeout";
+    default:
+        return "script_reload";
+    }
 }
 
 /* The child lives on: end the interpreter, or park it. */
@@ -198,10 +222,10 @@ static void life_end(pw_instance_t *inst)
 
     if (inst->interp) {
         pw_interp_enter_own(inst, &at);
-        run_stop(&at, END_BUDGET_MS / 1000.0 / 2);
+        run_stop(&at, END_STOP_MS / 1000.0, end_reason(inst));
         pw_stacks_close(&at);
         if (inst->spec->isolation != PW_ISOLATION_MAIN) {
-            left = end_threads(&at, END_BUDGET_MS / 2);
+            left = end_threads(&at, END_INTERRUPT_MS);
         }
         if (left > 0
             || (PW_RENEWALS == 0
@@ -221,7 +245,10 @@ static void life_end(pw_instance_t *inst)
                "until the child ends",
                inst->spec->name, left);
     }
-    show_state(inst, state);
+    else {
+        pw_log(&inst->spec->log, PW_LOG_DEBUG, "%s: instance %d has ended",
+               inst->spec->name, inst->number);
+    }
     pw_pool_ended(&inst->member, state);
     pw_runtime_finished(inst, left);
 }
@@ -231,12 +258,14 @@ static void life_end(pw_instance_t *inst)
 static void life_stop(pw_instance_t *inst)
 {
     double budget = (double)inst->rt->map->shutdown_timeout / APR_USEC_PER_SEC;
+    int graceful = __atomic_load_n(&inst->rt->graceful, __ATOMIC_RELAXED);
     pw_attached_t at;
     int left = 0;
 
     if (inst->interp) {
         pw_interp_enter_own(inst, &at);
-        run_stop(&at, budget * 2 / 5);
+        run_stop(&at, budget * 2 / 5,
+                 graceful ? "graceful_signal" : "shutdown_signal");
         pw_stacks_close(&at);
         left = end_threads(&at, STOP_INTERRUPT_MS);
         pw_interp_reap(&at, 1);

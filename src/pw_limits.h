@@ -18,7 +18,7 @@
 
 #include "pw_spec.h"
 
-#define PW_LIMITS_FEW 8     /* threads: too few to be shared out */
+#define PW_LIMITS_FEW 12    /* threads: too few to be shared out */
 #define PW_LIMITS_AUTO (-2) /* the most instances: the processors */
 
 /* What is said of an interpreter, or of all; -1: nothing. */

@@ -46,6 +46,21 @@ typedef struct pw_cond_t {
     pthread_cond_t cond; /* waits on CLOCK_MONOTONIC */
 } pw_cond_t;
 
+/*
+ * httpd hands the memory of a request on from one thread to the next by atomics
+ * of libraries that ThreadSanitizer does not see. These tell it so: a thread
+ * begins with such memory, a thread is done with it.
+ */
+#ifdef __SANITIZE_THREAD__
+void __tsan_acquire(void *at);
+void __tsan_release(void *at);
+#define pw_lock_take_memory() __tsan_acquire((void *)pw_now)
+#define pw_lock_give_memory() __tsan_release((void *)pw_now)
+#else
+#define pw_lock_take_memory() ((void)0)
+#define pw_lock_give_memory() ((void)0)
+#endif
+
 /* A point of the monotonic clock, in microseconds. Not wall-clock time. */
 typedef apr_int64_t pw_instant_t;
 #define PW_NEVER ((pw_instant_t)INT64_MAX)

@@ -7,14 +7,13 @@
 
 #include "pw_filewrap.h"
 #include "pw_header.h"
+#include "pw_hold.h"
 #include "pw_response.h"
 
 #include <apr_strings.h>
 
-/* A list of chunks up to this size is copied and passed after the lease. */
-#define TAIL_MAX 65536
 /* A chunk below this size is copied together with its neighbours. */
-#define COPY_MAX 4096
+#define HOLD_MIN 16384
 
 /* ---- the head ---------------------------------------------------------- */
 
@@ -196,39 +195,38 @@ static apr_off_t measure(PyObject *chunks)
     return total;
 }
 
-/*
- * Into rq->bb, by parts where there is much. What remains there owns its
- * memory where the whole was copied, and else is passed before the chunks can
- * go away.
- */
-static int send_chunks(pw_request_t *rq, PyObject *chunks, apr_off_t total)
+/* A large chunk is not copied. 0, or -1 with an exception. */
+static int add_held(pw_request_t *rq, PyObject *chunk, apr_size_t len)
 {
-    apr_off_t waiting = 0;
+    apr_bucket *b =
+        pw_hold_create(rq->at, chunk, len, rq->x->buckets, &rq->held);
 
+    if (!b) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    APR_BRIGADE_INSERT_TAIL(rq->bb, b);
+    return 0;
+}
+
+/* Into rq->bb, which is passed when the lease is given back: what is there owns
+ * its memory. */
+static int send_chunks(pw_request_t *rq, PyObject *chunks)
+{
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(chunks) && !rq->overlong; i++) {
         PyObject *chunk = PyTuple_GET_ITEM(chunks, i); /* borrowed */
         apr_size_t len = clip(rq, (apr_size_t)PyBytes_GET_SIZE(chunk));
-        const char *data = PyBytes_AS_STRING(chunk);
 
-        if (total <= TAIL_MAX || len < COPY_MAX) {
-            apr_brigade_write(rq->bb, NULL, NULL, data, len);
+        if (len < HOLD_MIN) {
+            apr_brigade_write(rq->bb, NULL, NULL, PyBytes_AS_STRING(chunk),
+                              len);
         }
-        else {
-            add_transient(rq, data, len);
+        else if (add_held(rq, chunk, len) < 0) {
+            return -1;
         }
         rq->sent += (apr_off_t)len;
-        waiting += (apr_off_t)len;
-        if (waiting > TAIL_MAX) {
-            if (pass(rq) < 0) {
-                return -1;
-            }
-            waiting = 0;
-        }
     }
-    if (total <= TAIL_MAX || APR_BRIGADE_EMPTY(rq->bb)) {
-        return 0;
-    }
-    return pass(rq);
+    return 0;
 }
 
 /* A HEAD of no bytes says nothing of what a GET would have. */
@@ -256,7 +254,7 @@ static int send_sequence(pw_request_t *rq, PyObject *chunks)
     if (pw_output_begin(rq) < 0) {
         return -1;
     }
-    return pw_response_bodyless(rq) ? 0 : send_chunks(rq, chunks, total);
+    return pw_response_bodyless(rq) ? 0 : send_chunks(rq, chunks);
 }
 
 /* ---- anything else: one chunk after the other -------------------------- */

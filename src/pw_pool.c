@@ -44,6 +44,9 @@ static void change_locked(pw_member_t *m, pw_state_e state)
     pw_lock_assert(&m->pool->lock);
     assert(transitions[m->state] & BIT(state));
     m->state = state;
+    if (m->stats) {
+        pw_stats_set_state(m->stats, state);
+    }
 }
 
 static int at_least(int value, int least)
@@ -332,7 +335,7 @@ static int change_command_locked(pw_pool_t *pool, pw_member_t *m,
     if (m->retire && (m->state == PW_READY || m->state == PW_BROKEN)) {
         change_locked(m, PW_DRAINING);
     }
-    if (m->leases == 0
+    if (m->leases == 0 && m->holds == 0
         && (m->state == PW_DRAINING || (m->retire && m->state == PW_NEW))) {
         *command = PW_DO_END;
         return 1;
@@ -450,8 +453,11 @@ static void record_locked(pw_member_t *m, int slot, pw_lease_e result)
         s->delay = next_delay(s);
         s->retry_at = pw_now() + s->delay;
     }
-    else if (!m->trial) {
-        spread_locked(m, slot);
+    else {
+        s->missed = 0;
+        if (!m->trial) {
+            spread_locked(m, slot);
+        }
     }
     s->failure = result;
 }
@@ -486,7 +492,7 @@ static void fail_trial_locked(pw_member_t *m)
     pw_member_t *old = m->renewed;
 
     pw_lock_assert(&m->pool->lock);
-    m->retire = 1;
+    m->retire = PW_RETIRE_FAILED;
     m->renewed = NULL;
     if (old) {
         old->renew = 0;
@@ -511,7 +517,7 @@ static pw_trial_e judge_locked(pw_member_t *m)
         m->trial = 0;
         result = PW_TRIAL_PASSED;
         if (m->renewed) {
-            m->renewed->retire = 1;
+            m->renewed->retire = PW_RETIRE_RENEWED;
             m->renewed = NULL;
         }
     }
@@ -628,6 +634,13 @@ void pw_pool_nudge(pw_member_t *member)
     pw_lock_release(&member->pool->lock);
 }
 
+void pw_pool_unhold(pw_member_t *member, int count)
+{
+    pw_lock_take(&member->pool->lock);
+    member->holds -= count;
+    pw_lock_release(&member->pool->lock);
+}
+
 /* ---- from outside ------------------------------------------------------ */
 
 void pw_pool_quiesce(pw_pool_t *pool)
@@ -656,7 +669,7 @@ static void retire_newest_locked(pw_pool_t *pool)
     pw_lock_assert(&pool->lock);
     for (pw_member_t *m = pool->members; m; m = m->next) {
         if (pw_pool_is_live(m) && !m->renew && !m->renewed) {
-            m->retire = 1;
+            m->retire = PW_RETIRE_SURPLUS;
             return;
         }
     }
@@ -690,7 +703,7 @@ int pw_pool_unload(pw_pool_t *pool)
         for (pw_member_t *m = pool->members; m; m = m->next) {
             if (m->state != PW_DRAINING && m->state != PW_PARKED) {
                 begun |= !m->retire;
-                m->retire = 1;
+                m->retire = PW_RETIRE_IDLE;
             }
         }
         for (int i = 0; i < pool->setup.slots; i++) {

@@ -45,6 +45,7 @@
 #include <apr_pools.h>
 
 #include "pw_lock.h"
+#include "pw_stats.h"
 
 typedef enum {
     PW_NEW = 0,
@@ -74,8 +75,9 @@ typedef enum {
     PW_LEASE_STUCK,    /* every place is held by a call older than the queue's
                         * timeout, nobody waits for that: 503 */
     PW_LEASE_LATE,     /* waited for the queue's timeout: 503 */
-    PW_LEASE_NONE      /* the pool is empty: the caller, and nobody else, is to
+    PW_LEASE_NONE,     /* the pool is empty: the caller, and nobody else, is to
                         * add a member and ask again */
+    PW_LEASE_LIMIT     /* the caller may not: 503. Never of a pool itself */
 } pw_lease_e;
 
 typedef enum {
@@ -88,6 +90,16 @@ typedef enum {
     PW_DO_STOP      /* the child ends: atexit, threads; do not end it */
 } pw_command_e;
 
+/* Why a member drains and ends. */
+typedef enum {
+    PW_STAY = 0,
+    PW_RETIRE_FAILED,  /* another takes its place after a failed load, or it did
+                        * not pass its trial */
+    PW_RETIRE_RENEWED, /* it has served its number of requests */
+    PW_RETIRE_SURPLUS, /* there are more than are needed */
+    PW_RETIRE_IDLE     /* nobody has asked for long */
+} pw_retire_e;
+
 typedef struct pw_pool_t pw_pool_t;
 typedef struct pw_turn_t pw_turn_t;
 
@@ -98,15 +110,19 @@ typedef struct pw_member_t {
     pw_turn_t *oldest, *latest;  /* lock: the calls in it */
     pw_state_e state;            /* lock: */
     int leases;                  /* lock: calls in it */
-    apr_uint64_t served;         /* lock: leases given */
-    apr_uint64_t renew_at;       /* lock: served so many it is to be replaced;
+    int holds;                 /* lock: what outlives calls; below 0 only while
+                                  * there are calls */
+    apr_uint64_t served;       /* lock: leases given */
+    apr_uint64_t renew_at;     /* lock: served so many it is to be replaced;
                                   * 0: never */
-    int trial;                   /* lock: not to be leased yet */
-    int replace;                 /* lock: its thread shall replace it */
-    int renew;                   /* lock: its thread shall add its successor */
-    int retire;                  /* lock: it shall drain */
-    int reap;                    /* lock: its thread shall reap */
-    unsigned char *slots;        /* lock: pw_slot_e of each application */
+    int trial;                 /* lock: not to be leased yet */
+    int replace;               /* lock: its thread shall replace it */
+    int renew;                 /* lock: its thread shall add its successor */
+    pw_retire_e retire;        /* lock: it shall drain */
+    int reap;                  /* lock: its thread shall reap */
+    unsigned char *slots;      /* lock: pw_slot_e of each application */
+    pw_stat_instance_t *stats; /* const: where its state is shown, or NULL;
+                                  * until it is DEAD */
 } pw_member_t;
 
 /* One request on its way through a pool: on the stack of its thread, linked
@@ -116,6 +132,8 @@ struct pw_turn_t {
     const char *method;     /* caller: "GET"; as long as the call */
     const char *path;       /* caller: likewise, for records */
     pw_instant_t patience;  /* caller: how long to wait for a load, us */
+    pw_instant_t now;       /* caller: when it comes, where the clock has just
+                            * been read; else 0 */
     const void *last;       /* caller: the member that this thread had last, a
                              * number to compare; or NULL */
     pw_member_t *member;    /* lock: where it runs; NULL: nowhere yet */
@@ -123,7 +141,10 @@ struct pw_turn_t {
     pw_instant_t asked;     /* when it came */
     pw_instant_t queued; /* lock: since when its slot only lacks a place; 0 */
     pw_instant_t leased; /* lock: when it got its member */
-    pw_cond_t wake;      /* made where it waits */
+    int held;            /* caller: holds that it leaves behind, less those
+                             * that it has dropped; for the return */
+    int excess;     /* lock: beyond the limits, while its application loads */
+    pw_cond_t wake; /* made where it waits */
 };
 
 typedef struct pw_pool_setup_t {
@@ -205,8 +226,12 @@ void pw_pool_keep(pw_member_t *member);
 /* Own thread, last: DEAD (the member may be freed afterwards) or PARKED. */
 void pw_pool_ended(pw_member_t *member, pw_state_e state);
 
-/* Any thread: there are thread states to reap in the member. */
+/* Any thread: there are thread states to reap in the member, or references to
+ * drop. */
 void pw_pool_nudge(pw_member_t *member);
+
+/* Own thread: it has dropped so many holds. */
+void pw_pool_unhold(pw_member_t *member, int count);
 
 /* Keeper: background loads stop; waiting requests are answered STOPPING. */
 void pw_pool_quiesce(pw_pool_t *pool);
@@ -240,6 +265,7 @@ typedef struct pw_pool_look_t {
     int waiting;          /* calls in the queue */
     int starving;         /* of them, those that only lack a place */
     apr_uint64_t granted; /* leases ever given */
+    pw_instant_t used;    /* when the last call that was leased came; 0 */
     pw_instant_t oldest;  /* when the oldest running call was leased; 0 */
     char what[200];       /* "GET /path" of that, "" */
 } pw_pool_look_t;

@@ -12,6 +12,8 @@
 typedef struct slot_t {
     int asked;                 /* lock: a request wanted it once */
     int waiters;               /* lock: requests waiting for it now */
+    pw_instant_t missed;       /* lock: since when requests find it not loaded;
+                                * 0: it is */
     pw_lease_e failure;        /* lock: of the last load, OK if none */
     apr_interval_time_t delay; /* lock: before the retry that is next */
     pw_instant_t retry_at;     /* lock: no earlier than this */
@@ -27,6 +29,7 @@ struct pw_pool_t {
     int running;               /* lock: calls in members */
     int waiting;               /* lock: calls in the queue */
     apr_uint64_t granted;      /* lock: leases ever given */
+    pw_instant_t used;         /* lock: when the last of these was asked for */
     int target;                /* lock: members to have */
     int adding;                /* lock: someone is adding a member now */
     pw_instant_t grow_at;      /* lock: not before this, after a failure */

@@ -70,7 +70,19 @@ static int find_file_types(pw_pymod_t *mod)
     return mod->file_type && mod->reader_type && mod->random_type ? 0 : -1;
 }
 
-/* None for both where the interpreter is not one of ours. */
+static int add_number(PyObject *module, const pw_instance_t *instance)
+{
+    PyObject *number; /* new */
+    int rc;
+
+    number = instance ? PyLong_FromLong(pw_interp_number(instance))
+                      : Py_NewRef(Py_None);
+    rc = number ? PyModule_AddObjectRef(module, "instance", number) : -1;
+    Py_XDECREF(number);
+    return rc;
+}
+
+/* None for all where the interpreter is not one of ours. */
 static int make_identity(PyObject *module, pw_pymod_t *mod)
 {
     pw_instance_t *instance = pw_interp_current();
@@ -89,7 +101,8 @@ static int make_identity(PyObject *module, pw_pymod_t *mod)
     }
     if (!mod->interpreter || !mod->isolation
         || PyModule_AddObjectRef(module, "interpreter", mod->interpreter) < 0
-        || PyModule_AddObjectRef(module, "isolation", mod->isolation) < 0) {
+        || PyModule_AddObjectRef(module, "isolation", mod->isolation) < 0
+        || add_number(module, instance) < 0) {
         return -1;
     }
     return PyModule_AddStringConstant(module, "__version__", PW_VERSION);
@@ -132,6 +145,15 @@ static int clear_module(PyObject *module)
 #undef CLEAR
     pw_vars_clear(&mod->vars);
     return 0;
+}
+
+void pw_pymod_end(void *module)
+{
+    pw_pymod_t *mod = pw_pymod_state(module);
+
+    Py_CLEAR(mod->spare_input);
+    Py_CLEAR(mod->spare_response);
+    Py_CLEAR(mod->spare_errors);
 }
 
 static void free_module(void *module)

@@ -5,7 +5,8 @@
  * every request. Nothing of Python's stands in C globals.
  *
  * What an application sees: __version__, interpreter (its name in the
- * configuration), isolation ("own-gil", "shared-gil" or "main").
+ * configuration), instance (its number in this child), isolation ("own-gil",
+ * "shared-gil" or "main"), and what src/py/hooks.py adds.
  */
 #ifndef PW_PYMOD_H
 #define PW_PYMOD_H
@@ -67,6 +68,15 @@ typedef struct pw_pymod_t {
 
 /* For PyImport_AppendInittab, before Python starts: returns PyObject *. */
 void *pw_pymod_init(void);
+
+/*
+ * No request comes any more: drops what was kept for the next one. The objects
+ * of a request are not seen by the cycle collector, and each has a reference to
+ * its type, and thereby to the module that keeps it: nothing would ever free
+ * them, and CPython frees no memory of an interpreter in which one block is
+ * left. module: PyObject *. Attached.
+ */
+void pw_pymod_end(void *module);
 
 /* The state of a `polywsgi` module object. Attached; borrowed. */
 pw_pymod_t *pw_pymod_state(PyObject *module);

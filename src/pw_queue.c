@@ -53,6 +53,7 @@ static void give_locked(pw_pool_t *pool, pw_turn_t *call, pw_member_t *m,
     m->served++;
     pool->running++;
     pool->granted++;
+    pool->used = call->asked;
     if (m->renew_at) {
         pw_pool_count_locked(pool, m);
     }
@@ -66,6 +67,7 @@ static void take_back_locked(pw_pool_t *pool, pw_turn_t *call)
     *(call->prev ? &call->prev->next : &m->oldest) = call->next;
     *(call->next ? &call->next->prev : &m->latest) = call->prev;
     m->leases--;
+    m->holds += call->held;
     pool->running--;
 }
 
@@ -142,9 +144,25 @@ static int is_stuck_locked(pw_pool_t *pool, const pw_turn_t *call)
     return stuck && pool->setup.queue_timeout > 0;
 }
 
+/* May more calls wait than the limits allow? While a load that is not old yet
+ * is all they lack: after a restart many come before it has ended. */
+static int may_exceed_locked(pw_pool_t *pool, const pw_turn_t *call)
+{
+    slot_t *s = &pool->slots[call->slot];
+
+    pw_lock_assert(&pool->lock);
+    if (pw_pool_serving_locked(pool, call->slot)) {
+        return 0;
+    }
+    if (!s->missed) {
+        s->missed = call->asked;
+    }
+    return call->asked - s->missed < pool->setup.queue_timeout;
+}
+
 /* May the call wait? While members load, those wait that they will have places
  * for, too. */
-static pw_lease_e admit_locked(pw_pool_t *pool, const pw_turn_t *call)
+static pw_lease_e admit_locked(pw_pool_t *pool, pw_turn_t *call)
 {
     const pw_pool_setup_t *setup = &pool->setup;
     int room = setup->concurrency * pool->target + setup->queue_limit;
@@ -156,9 +174,11 @@ static pw_lease_e admit_locked(pw_pool_t *pool, const pw_turn_t *call)
     if (is_stuck_locked(pool, call)) {
         return PW_LEASE_STUCK;
     }
-    return setup->queue_limit >= 0 && pool->running + pool->waiting >= room
-               ? PW_LEASE_FULL
-               : PW_LEASE_OK;
+    if (setup->queue_limit < 0 || pool->running + pool->waiting < room) {
+        return PW_LEASE_OK;
+    }
+    call->excess = may_exceed_locked(pool, call);
+    return call->excess ? PW_LEASE_OK : PW_LEASE_FULL;
 }
 
 /* One look of a call that waits: 1 where the answer is known (*rc). */
@@ -203,8 +223,9 @@ static pw_instant_t wait_until_locked(pw_pool_t *pool, const pw_turn_t *call,
 {
     pw_lock_assert(&pool->lock);
     if (!call->queued) {
-        *late = PW_LEASE_TIMEOUT;
-        return call->asked + call->patience;
+        *late = call->excess ? PW_LEASE_LATE : PW_LEASE_TIMEOUT;
+        return call->asked
+               + (call->excess ? pool->setup.queue_timeout : call->patience);
     }
     *late = PW_LEASE_LATE;
     return pool->setup.queue_timeout > 0
@@ -280,7 +301,10 @@ pw_lease_e pw_pool_lease(pw_pool_t *pool, pw_turn_t *call)
 
     call->member = NULL;
     call->queued = 0;
-    call->asked = pw_now();
+    call->held = 0;
+    call->excess = 0;
+    call->asked = call->now ? call->now : pw_now();
+    call->now = 0;
     pw_lock_take(&pool->lock);
     pool->slots[call->slot].asked = 1;
     rc = lease_locked(pool, call);
@@ -337,6 +361,7 @@ static void look_locked(pw_pool_t *pool, pw_pool_look_t *look)
     look->running = pool->running;
     look->waiting = pool->waiting;
     look->granted = pool->granted;
+    look->used = pool->used;
     if (oldest) {
         look->oldest = oldest->leased;
         apr_snprintf(look->what, sizeof(look->what), "%s %s", oldest->method,

@@ -49,6 +49,7 @@ typedef struct pw_request_t {
     unsigned failed : 1;   /* answer `answer` where nothing has begun */
     unsigned overlong : 1; /* more body than Content-Length; logged */
     int answer;            /* HTTP status of a failure, 0 */
+    int held;              /* holds (pw_hold.h) made, less those dropped */
 } pw_request_t;
 
 /* The request that the calling OS thread is running, or NULL. */

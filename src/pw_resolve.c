@@ -18,6 +18,8 @@
 #define SHUTDOWN_TIMEOUT (5 * APR_USEC_PER_SEC)
 #define CALLABLE "application"
 #define FOUND_MAX 64 /* WSGIInterpreterLimit */
+/* An interpreter that was unloaded for another costs a child 2 KB. */
+#define FOUND_NAMES 4096
 
 /* The work in hand: everything that the steps share. */
 typedef struct resolving_t {
@@ -288,6 +290,16 @@ static void check_blocks(resolving_t *rs)
     }
 }
 
+static pw_preload_e preload_of(const pw_tuning_t *server,
+                               const pw_tuning_t *own)
+{
+    if (own && own->preload != PW_PRELOAD_UNSET) {
+        return own->preload;
+    }
+    return server->preload != PW_PRELOAD_UNSET ? server->preload
+                                               : PW_PRELOAD_ON;
+}
+
 static pw_interp_spec_t *make_interp(resolving_t *rs, const char *name)
 {
     const pw_block_t *block = block_named(rs->conf, name);
@@ -307,6 +319,7 @@ static pw_interp_spec_t *make_interp(resolving_t *rs, const char *name)
     spec->env = env_of(rs, own);
     spec->startup_timeout = timeout >= 0 ? timeout : STARTUP_TIMEOUT;
     pw_limits_apply(spec, own ? &own->limits : NULL, &server->limits);
+    spec->preload = preload_of(server, own);
     spec->apps = apr_array_make(rs->pool, 2, sizeof(pw_app_spec_t *));
     spec->log = rs->out->map.log;
     spec->later = 1;
@@ -369,6 +382,12 @@ static const char *label_of(resolving_t *rs, const pw_mount_t *mount,
                        ")", NULL);
 }
 
+/* No request comes for an import: it runs when the child starts. */
+static int preload_off(const pw_interp_spec_t *interp, const char *callable)
+{
+    return interp->preload == PW_PRELOAD_OFF && callable;
+}
+
 static pw_app_spec_t *app_for(resolving_t *rs, const pw_mount_t *mount,
                               const char *group, const char *callable, int lazy)
 {
@@ -379,7 +398,7 @@ static pw_app_spec_t *app_for(resolving_t *rs, const pw_mount_t *mount,
     pw_interp_spec_t *interp;
 
     if (app) {
-        app->lazy &= lazy;
+        app->lazy &= lazy || preload_off(app->interp, callable);
         return app;
     }
     interp = interp_named(rs, name);
@@ -389,10 +408,11 @@ static pw_app_spec_t *app_for(resolving_t *rs, const pw_mount_t *mount,
     app->module = mount->module;
     app->callable = callable;
     app->slot = interp->apps->nelts;
-    app->lazy = lazy;
+    app->lazy = lazy || preload_off(interp, callable);
     app->interp = interp;
     app->log = pw_exchange_httpd_server_log(mount->server);
     app->label = label_of(rs, mount, group, name);
+    out->lazy |= app->lazy;
     APR_ARRAY_PUSH(interp->apps, pw_app_spec_t *) = app;
     apr_hash_set(out->apps, key, APR_HASH_KEY_STRING, app);
     return app;
@@ -624,6 +644,8 @@ static void prepare_finding(resolving_t *rs)
     out->may_find = finds(rs);
     if (out->may_find) {
         out->map.found_max = limit >= 0 ? limit : FOUND_MAX;
+        out->map.found_names =
+            out->map.found_max > 0 ? out->map.found_max + FOUND_NAMES : 0;
         name_groups(rs);
     }
 }

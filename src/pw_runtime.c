@@ -18,11 +18,15 @@
 #include "pw_instance.h"
 #include "pw_life.h"
 
+#define OWN_SLOTS 16
 #define LOG_PATIENCE 100000          /* microseconds for a lock before _exit */
 #define LIFE_STACK (8 * 1024 * 1024) /* 3.13 overflows 1 MB in json */
 
-/* this thread: its record; the key only serves to hear of the thread's end. */
-static __thread pw_thread_t *this_thread;
+/* this thread: its record; the key only serves to hear of the thread's end. A
+ * pointer is little enough for the room that the loader keeps for such
+ * variables of modules. */
+static __thread pw_thread_t *this_thread
+    __attribute__((tls_model("initial-exec")));
 static pthread_key_t thread_key; /* const: made once in a child */
 
 /* ---- OS threads -------------------------------------------------------- */
@@ -231,9 +235,13 @@ static pw_instance_t *new_instance(pw_runtime_t *rt,
     inst->spec = spec;
     inst->rt = rt;
     inst->generation = generation;
-    inst->stats = pw_stats_add_instance(rt->stats[spec->index], generation);
+    inst->member.stats =
+        pw_stats_add_instance(rt->stats[spec->index], generation);
     inst->tstates.bound =
         spec->thread_states > 0 ? spec->thread_states : rt->map->threads;
+    inst->number =
+        __atomic_add_fetch(&rt->numbers[spec->index], 1, __ATOMIC_RELAXED);
+    inst->pending = pw_preload_count(rt, spec);
     pw_lock_init(&inst->lock);
     return inst;
 }
@@ -295,7 +303,6 @@ apr_status_t pw_runtime_spawn(pw_runtime_t *rt, const pw_interp_spec_t *spec,
     pw_lock_release(&rt->lock);
     rc = start_thread(inst);
     if (rc != 0) {
-        pw_stats_set_state(rt->stats[spec->index], inst->stats, PW_DEAD);
         pw_pool_ended(&inst->member, PW_DEAD);
         pw_lock_take(&rt->lock);
         unlink_locked(rt, inst);
@@ -340,6 +347,8 @@ static const char *const lease_words[] = {
                        "WSGIQueueTimeout",
     [PW_LEASE_LATE] = "no place became free within WSGIQueueTimeout",
     [PW_LEASE_NONE] = "there is no thread for an interpreter",
+    [PW_LEASE_LIMIT] = "WSGIInterpreterLimit is reached, and no interpreter is "
+                       "idle",
 };
 
 /* The keeper watches a GIL that starves for as long as there are requests. */
@@ -363,8 +372,13 @@ static pw_lease_e lease_anew(pw_runtime_t *rt, const pw_app_spec_t *app,
                              pw_turn_t *call)
 {
     const pw_interp_spec_t *spec = app->interp;
-    apr_status_t rv = pw_runtime_spawn(rt, spec, 1, NULL);
+    apr_status_t rv;
 
+    if (pw_demand_make_room(rt, spec) != APR_SUCCESS) {
+        pw_pool_forgo(rt->pools[spec->index]);
+        return PW_LEASE_LIMIT;
+    }
+    rv = pw_runtime_spawn(rt, spec, 1, NULL);
     if (rv == APR_SUCCESS) {
         return pw_pool_lease(rt->pools[spec->index], call);
     }
@@ -407,7 +421,7 @@ pw_lease_e pw_runtime_lease(pw_runtime_t *rt, const pw_app_spec_t *app,
         lease->instance = (pw_instance_t *)lease->call.member;
         lease->app = app;
         lease->rt = rt;
-        lease->stats = lease->instance->stats;
+        lease->stats = lease->instance->member.stats;
         if (last) {
             *last = lease->instance;
         }
@@ -499,6 +513,7 @@ static void keeper_stop(void *baton)
     pw_instant_t drained_by = pw_now() + rt->map->shutdown_timeout * 2 / 5;
     int count;
 
+    __atomic_store_n(&rt->stopping, 1, __ATOMIC_RELAXED);
     pw_demand_stop(rt);
     count = count_pools(rt);
     for (int i = 0; i < count; i++) {
@@ -565,7 +580,13 @@ static apr_status_t leave_process(void *runtime)
 
 int pw_runtime_slots(const pw_runtime_t *rt, const pw_interp_spec_t *spec)
 {
-    return spec->apps->nelts + rt->map->found_max;
+    int most = rt->map->found_max;
+
+    /* One of a script's own takes its callables, which sections name. */
+    if (spec->index >= rt->map->interps->nelts && most > OWN_SLOTS) {
+        most = OWN_SLOTS;
+    }
+    return spec->apps->nelts + most;
 }
 
 const pw_app_spec_t *pw_runtime_app(const pw_runtime_t *rt,
@@ -611,28 +632,35 @@ void pw_runtime_add_pool(pw_runtime_t *rt, const pw_interp_spec_t *spec,
         lazy[s] = (unsigned char)pw_runtime_app(rt, spec, s)->lazy;
     }
     rt->pools[spec->index] = pw_pool_create(cpool, &setup);
+    rt->stamps[spec->index] =
+        apr_pcalloc(cpool, sizeof(**rt->stamps) * (slots + 1));
+    rt->demand.found[spec->index] =
+        apr_pcalloc(cpool, sizeof(**rt->demand.found) * (slots + 1));
+}
+
+void pw_runtime_count(pw_runtime_t *rt, const pw_interp_spec_t *spec)
+{
     rt->stats[spec->index] = pw_stats_name(rt->setup.counted, spec->index,
                                            spec->name, spec->isolation);
     pw_stats_set_slots(rt->stats[spec->index], count_slots(rt, spec));
-    rt->stamps[spec->index] =
-        apr_pcalloc(cpool, sizeof(**rt->stamps) * (slots + 1));
-    rt->demand.found[spec->index] = apr_pcalloc(
-        cpool, sizeof(**rt->demand.found) * (size_t)(rt->map->found_max + 1));
 }
 
 static void create_pools(pw_runtime_t *rt, apr_pool_t *cpool)
 {
-    size_t all = (size_t)(rt->map->interps->nelts + rt->map->found_max) + 1;
+    size_t all = (size_t)(rt->map->interps->nelts + rt->map->found_names) + 1;
 
     pw_demand_init(rt, cpool);
     pw_scale_init(rt, cpool);
     rt->pools = apr_pcalloc(cpool, sizeof(*rt->pools) * all);
     rt->stats = apr_pcalloc(cpool, sizeof(*rt->stats) * all);
+    rt->numbers = apr_pcalloc(cpool, sizeof(*rt->numbers) * all);
     rt->stamps = apr_pcalloc(cpool, sizeof(*rt->stamps) * all);
     for (int i = 0; i < rt->map->interps->nelts; i++) {
-        pw_runtime_add_pool(
-            rt, APR_ARRAY_IDX(rt->map->interps, i, const pw_interp_spec_t *),
-            cpool);
+        const pw_interp_spec_t *spec =
+            APR_ARRAY_IDX(rt->map->interps, i, const pw_interp_spec_t *);
+
+        pw_runtime_add_pool(rt, spec, cpool);
+        pw_runtime_count(rt, spec);
     }
 }
 
@@ -738,6 +766,7 @@ apr_status_t pw_runtime_start(apr_pool_t *cpool,
 void pw_runtime_stopping(pw_runtime_t *rt, int graceful)
 {
     if (graceful) {
+        __atomic_store_n(&rt->graceful, 1, __ATOMIC_RELAXED);
         pw_keeper_quiesce(rt->keeper);
     }
     else {

@@ -24,7 +24,9 @@ typedef struct pw_runtime_setup_t {
     const pw_map_t *map;
     const char *module_name;    /* built-in module, "polywsgi" */
     void *(*module_init)(void); /* its PyInit function: returns PyObject * */
-    pw_counted_t *counted;      /* the child's place in pw_stats, or NULL */
+    void (*module_end)(void *module); /* life, attached: no request comes any
+                                       * more; or NULL */
+    pw_counted_t *counted; /* the child's place in pw_stats, or NULL */
 } pw_runtime_setup_t;
 
 /* See pw_gate_start, which calls this with the GATEWAY's module. */

@@ -159,6 +159,18 @@ static void unload_if_idle(pw_scale_t *sc, pw_pool_t *pool,
     }
 }
 
+/* What no request has dropped since, the instance's own thread drops. */
+static void drop_held(pw_runtime_t *rt)
+{
+    pw_lock_take(&rt->lock);
+    for (pw_instance_t *i = rt->instances; i; i = i->next) {
+        if (!i->finished && __atomic_load_n(&i->unheld, __ATOMIC_RELAXED)) {
+            pw_pool_nudge(&i->member);
+        }
+    }
+    pw_lock_release(&rt->lock);
+}
+
 /* ---- the keeper's tick ------------------------------------------------- */
 
 /* 1 where it is to be looked at again soon. */
@@ -171,6 +183,8 @@ static int look_at(pw_runtime_t *rt, const pw_interp_spec_t *spec)
 
     pw_pool_look(pool, &look);
     pw_scale_record(rt, spec);
+    pw_stats_set_due(rt->stats[spec->index],
+                     spec->park_limit > 0 && look.parked >= spec->park_limit);
     unload_if_idle(sc, pool, spec, &look, now);
     if (spec->instances_min == spec->instances_max) {
         return 0;
@@ -185,6 +199,7 @@ apr_interval_time_t pw_scale_tick(pw_runtime_t *rt)
     int made = __atomic_load_n(&rt->demand.interps, __ATOMIC_ACQUIRE);
     int busy = 0;
 
+    drop_held(rt);
     for (int i = 0; i < rt->map->interps->nelts; i++) {
         busy |= look_at(
             rt, APR_ARRAY_IDX(rt->map->interps, i, const pw_interp_spec_t *));
@@ -197,7 +212,7 @@ apr_interval_time_t pw_scale_tick(pw_runtime_t *rt)
 
 void pw_scale_init(pw_runtime_t *rt, apr_pool_t *cpool)
 {
-    size_t all = (size_t)(rt->map->interps->nelts + rt->map->found_max) + 1;
+    size_t all = (size_t)(rt->map->interps->nelts + rt->map->found_names) + 1;
 
     rt->scales = apr_pcalloc(cpool, sizeof(*rt->scales) * all);
     for (size_t i = 0; i < all; i++) {

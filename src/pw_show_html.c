@@ -41,7 +41,7 @@ static const char style[] =
     "th{color:var(--soft);font-size:.8rem;font-weight:600}\n"
     ".text{text-align:left}\n"
     "td.name{white-space:normal;overflow-wrap:anywhere;min-width:15rem}\n"
-    "small{color:var(--soft)}\n"
+    "small{color:var(--soft);font-weight:400}\n"
     ".s{border:1px solid currentColor;border-radius:1rem;padding:0 .5rem;"
     "font-size:.8rem;color:var(--calm)}\n"
     ".ready{color:var(--good)}.loading{color:var(--warn)}"
@@ -242,6 +242,10 @@ static void add_name(pw_text_t *to, const pw_census_interp_t *interp)
         add_ms(to, (apr_int64_t)interp->load_time);
         pw_text_add(to, "</small>");
     }
+    if (interp->due) {
+        pw_text_add(to, "<br><small class=\"broken\">parked instances: due for "
+                        "a graceful restart</small>");
+    }
     if (*interp->error) {
         pw_text_add(to, "<br><small>last error: ");
         pw_text_html(to, interp->error);
@@ -266,6 +270,26 @@ static void add_running(pw_text_t *to, const pw_census_interp_t *interp)
     pw_text_add(to, "</td>");
 }
 
+/* How many, and why. */
+static void add_refused(pw_text_t *to, const pw_sums_t *sums)
+{
+    apr_uint64_t all = pw_show_refused(sums);
+
+    pw_text_addf(to, "<td data-l=\"refused\" class=\"%s\">",
+                 all > 0 ? "bad" : "zero");
+    add_count(to, all);
+    for (int why = 0; why < PW_REFUSED_COUNT; why++) {
+        apr_uint64_t value = sums->counts[PW_COUNT_REFUSED + why];
+
+        if (value > 0) {
+            pw_text_addf(to, "<br><small>%s ", pw_show_reason(why));
+            add_count(to, value);
+            pw_text_add(to, "</small>");
+        }
+    }
+    pw_text_add(to, "</td>");
+}
+
 static void add_interp(pw_text_t *to, const pw_show_t *show,
                        const pw_census_interp_t *interp)
 {
@@ -283,7 +307,7 @@ static void add_interp(pw_text_t *to, const pw_show_t *show,
     add_cell(to, "4xx", sums->counts[PW_COUNT_SERVED + 3]);
     add_bad(to, "5xx", sums->counts[PW_COUNT_SERVED + 4]);
     add_bad(to, "exceptions", sums->counts[PW_COUNT_EXCEPTIONS]);
-    add_bad(to, "refused", pw_show_refused(sums));
+    add_refused(to, sums);
     add_bad(to, "dropped",
             sums->counts[PW_COUNT_DROPPED] + sums->counts[PW_COUNT_LOST]);
     open_cell(to, "CPU");
@@ -396,8 +420,8 @@ static void add_calls(pw_text_t *to, const pw_show_t *show)
 
 static void add_children(pw_text_t *to, const pw_show_t *show)
 {
-    static const char *const heads[] = {"<Child",   "Restart", "Up for",
-                                        "Requests", "<State",  NULL};
+    static const char *const heads[] = {"<Child",    "Restart", "Up for",
+                                        "In flight", "<State",  NULL};
     const apr_array_header_t *all = show->census->children;
 
     pw_text_add(to, "<h2>Child processes</h2>\n");
@@ -414,7 +438,7 @@ static void add_children(pw_text_t *to, const pw_show_t *show)
                          ? apr_time_sec(show->now - child->started)
                          : 0);
         pw_text_add(to, "</td>");
-        add_cell(to, "requests", (apr_uint64_t)child->calls->nelts);
+        add_cell(to, "in flight", (apr_uint64_t)child->calls->nelts);
         add_text_cell(to, "state", child->ended ? "ended" : "serving");
         pw_text_add(to, "</tr>\n");
     }

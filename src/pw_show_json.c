@@ -94,6 +94,7 @@ static void add_levels(const pw_show_t *show, pw_text_t *to,
     add_seconds(to, "load_seconds", (apr_int64_t)interp->load_time);
     pw_text_addf(to, "\"last_load_failed\":%s,",
                  interp->failing ? "true" : "false");
+    pw_text_addf(to, "\"replacement_due\":%s,", interp->due ? "true" : "false");
     add_string(to, "last_error", interp->error);
 }
 

@@ -47,15 +47,15 @@ static void close_seconds(prom_t *p, apr_uint64_t microseconds)
     pw_text_add(p->to, "\n");
 }
 
-static const pw_census_interp_t *interp_at(const prom_t *p, int i)
+static int count_interps(const prom_t *p)
 {
-    const apr_array_header_t *all = p->show->census->interps;
-
-    return i < all->nelts ? &APR_ARRAY_IDX(all, i, pw_census_interp_t) : NULL;
+    return p->show->census->interps->nelts;
 }
 
-#define EACH_INTERP(p, i, interp)                                              \
-    for (int i = 0; (interp = interp_at(p, i)) != NULL; i++)
+static const pw_census_interp_t *interp_at(const prom_t *p, int i)
+{
+    return &APR_ARRAY_IDX(p->show->census->interps, i, pw_census_interp_t);
+}
 
 /* ---- one number for each interpreter ----------------------------------- */
 
@@ -79,12 +79,12 @@ static void add_counts(prom_t *p)
         {PW_COUNT_RELOADS, "polywsgi_reloads_total",
          "Applications loaded in an instance that took another's place."},
     };
-    const pw_census_interp_t *interp;
 
     for (unsigned row = 0; row < sizeof(rows) / sizeof(rows[0]); row++) {
         begin(p, rows[row].name, "counter", rows[row].help);
-        EACH_INTERP(p, i, interp)
-        {
+        for (int i = 0; i < count_interps(p); i++) {
+            const pw_census_interp_t *interp = interp_at(p, i);
+
             open_sample(p, "", interp);
             close_number(p, interp->sums.counts[rows[row].count]);
         }
@@ -99,6 +99,7 @@ static apr_uint64_t gauge(const prom_t *p, const pw_census_interp_t *interp,
         interp->in_flight, interp->queued,
         interp->running,   pw_show_limit(p->show, interp),
         interp->tstates,   interp->failing != 0,
+        interp->due != 0,
     };
 
     return values[row];
@@ -115,13 +116,15 @@ static void add_gauges(prom_t *p)
          "The most calls that can run at once in all children."},
         {"polywsgi_thread_states", "Thread states kept in all instances."},
         {"polywsgi_last_load_failed", "1 where the last load failed."},
+        {"polywsgi_replacement_due",
+         "1 where a child has as many parked instances as it may."},
     };
-    const pw_census_interp_t *interp;
 
     for (unsigned row = 0; row < sizeof(rows) / sizeof(rows[0]); row++) {
         begin(p, rows[row][0], "gauge", rows[row][1]);
-        EACH_INTERP(p, i, interp)
-        {
+        for (int i = 0; i < count_interps(p); i++) {
+            const pw_census_interp_t *interp = interp_at(p, i);
+
             open_sample(p, "", interp);
             close_number(p, gauge(p, interp, row));
         }
@@ -133,12 +136,11 @@ static void add_gauges(prom_t *p)
 static void add_served(prom_t *p)
 {
     static const char *const classes[] = {"1xx", "2xx", "3xx", "4xx", "5xx"};
-    const pw_census_interp_t *interp;
-
     begin(p, "polywsgi_requests_total", "counter",
           "Requests answered, by class of the status.");
-    EACH_INTERP(p, i, interp)
-    {
+    for (int i = 0; i < count_interps(p); i++) {
+        const pw_census_interp_t *interp = interp_at(p, i);
+
         for (int c = 0; c < 5; c++) {
             open_sample(p, "", interp);
             add_label(p, "code", classes[c]);
@@ -149,12 +151,11 @@ static void add_served(prom_t *p)
 
 static void add_refused(prom_t *p)
 {
-    const pw_census_interp_t *interp;
-
     begin(p, "polywsgi_requests_refused_total", "counter",
           "Requests answered without the application, by reason.");
-    EACH_INTERP(p, i, interp)
-    {
+    for (int i = 0; i < count_interps(p); i++) {
+        const pw_census_interp_t *interp = interp_at(p, i);
+
         for (int why = 0; why < PW_REFUSED_COUNT; why++) {
             open_sample(p, "", interp);
             add_label(p, "reason", pw_show_reason(why));
@@ -165,12 +166,11 @@ static void add_refused(prom_t *p)
 
 static void add_states(prom_t *p)
 {
-    const pw_census_interp_t *interp;
-
     begin(p, "polywsgi_instances", "gauge",
           "Instances in all children, by state.");
-    EACH_INTERP(p, i, interp)
-    {
+    for (int i = 0; i < count_interps(p); i++) {
+        const pw_census_interp_t *interp = interp_at(p, i);
+
         for (int state = 0; state < PW_STATE_COUNT; state++) {
             open_sample(p, "", interp);
             add_label(p, "state", pw_state_name((pw_state_e)state));
@@ -206,12 +206,12 @@ static void add_times(prom_t *p)
         {"polywsgi_application_seconds", "Time in the application, with what "
                                          "it sends meanwhile."},
     };
-    const pw_census_interp_t *interp;
 
     for (int which = 0; which < PW_TIME_COUNT; which++) {
         begin(p, rows[which][0], "histogram", rows[which][1]);
-        EACH_INTERP(p, i, interp)
-        {
+        for (int i = 0; i < count_interps(p); i++) {
+            const pw_census_interp_t *interp = interp_at(p, i);
+
             add_buckets(p, interp, which);
         }
     }
@@ -219,19 +219,19 @@ static void add_times(prom_t *p)
 
 static void add_seconds(prom_t *p)
 {
-    const pw_census_interp_t *interp;
-
     begin(p, "polywsgi_cpu_seconds_total", "counter",
           "CPU time of requests, from a sample of them.");
-    EACH_INTERP(p, i, interp)
-    {
+    for (int i = 0; i < count_interps(p); i++) {
+        const pw_census_interp_t *interp = interp_at(p, i);
+
         open_sample(p, "", interp);
         close_seconds(p, interp->sums.counts[PW_COUNT_CPU]);
     }
     begin(p, "polywsgi_load_seconds", "gauge",
           "How long the last load took, in the slowest child.");
-    EACH_INTERP(p, i, interp)
-    {
+    for (int i = 0; i < count_interps(p); i++) {
+        const pw_census_interp_t *interp = interp_at(p, i);
+
         open_sample(p, "", interp);
         close_seconds(p, interp->load_time);
     }
@@ -261,12 +261,11 @@ static void add_server(prom_t *p)
 
 static void add_interp_info(prom_t *p)
 {
-    const pw_census_interp_t *interp;
-
     begin(p, "polywsgi_interpreter_info", "gauge",
           "What the interpreter is, and how it is.");
-    EACH_INTERP(p, i, interp)
-    {
+    for (int i = 0; i < count_interps(p); i++) {
+        const pw_census_interp_t *interp = interp_at(p, i);
+
         open_sample(p, "", interp);
         add_label(p, "isolation", pw_isolation_name(interp->isolation));
         add_label(p, "python", p->show->python);

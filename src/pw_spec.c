@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * pw_spec: names of the isolations. Pure functions.
+ * pw_spec: names of the isolations and of WSGIPreload's values. Pure
+ * functions.
  */
 #include "pw_spec.h"
 
@@ -27,4 +28,26 @@ pw_isolation_e pw_isolation_parse(const char *word)
         }
     }
     return PW_ISOLATION_UNSET;
+}
+
+static const char *const preload_names[] = {
+    [PW_PRELOAD_UNSET] = "unset",
+    [PW_PRELOAD_ON] = "on",
+    [PW_PRELOAD_OFF] = "off",
+    [PW_PRELOAD_WAIT] = "wait",
+};
+
+const char *pw_preload_name(pw_preload_e preload)
+{
+    return preload_names[preload];
+}
+
+pw_preload_e pw_preload_parse(const char *word)
+{
+    for (int i = PW_PRELOAD_ON; i <= PW_PRELOAD_WAIT; i++) {
+        if (strcasecmp(word, preload_names[i]) == 0) {
+            return (pw_preload_e)i;
+        }
+    }
+    return PW_PRELOAD_UNSET;
 }

@@ -21,6 +21,14 @@ typedef enum {
     PW_ISOLATION_MAIN
 } pw_isolation_e;
 
+/* When an interpreter's applications load. */
+typedef enum {
+    PW_PRELOAD_UNSET = 0,
+    PW_PRELOAD_ON,  /* in the background, when a child starts */
+    PW_PRELOAD_OFF, /* on their first requests */
+    PW_PRELOAD_WAIT /* as ON, and the child waits for them */
+} pw_preload_e;
+
 typedef struct pw_interp_spec_t pw_interp_spec_t;
 
 /* One WSGI application: a callable of a script file or of a module. Or a script
@@ -58,6 +66,7 @@ struct pw_interp_spec_t {
     int request_buffer;                  /* bytes of a request body that are
                                           * read before the lease; 0: none */
     int park_limit;                      /* parked instances of a child */
+    pw_preload_e preload;                /* resolved: never UNSET */
     apr_array_header_t *apps;            /* of pw_app_spec_t * */
     int later;    /* no application is known yet: a request may find one */
     pw_log_t log; /* the main server's ErrorLog */
@@ -82,12 +91,15 @@ typedef struct pw_map_t {
     apr_array_header_t *interps; /* of pw_interp_spec_t * */
     pw_interp_spec_t *own;       /* what interpreters that requests make are
                                   * like; their name and index are set then */
-    int found_max;               /* WSGIInterpreterLimit */
+    int found_max;               /* WSGIInterpreterLimit: how many of those
+                                  * live at a time */
+    int found_names;             /* so many of them are known in all */
     const char *python_home;     /* prefix of server-level WSGIPythonHome
                                   * where it is no virtual environment */
     pw_python_conf_t python;
     apr_interval_time_t shutdown_timeout; /* microseconds, for one child */
     int threads;                          /* ThreadsPerChild, 1 for prefork */
+    int processes;                        /* children at a time, at most */
     pw_log_t log;                         /* the main server's ErrorLog */
 } pw_map_t;
 
@@ -96,5 +108,9 @@ const char *pw_isolation_name(pw_isolation_e isolation);
 
 /* The value of a WSGIIsolation argument, PW_ISOLATION_UNSET for any other. */
 pw_isolation_e pw_isolation_parse(const char *word);
+
+/* The same of WSGIPreload: "on", "off", "wait". */
+const char *pw_preload_name(pw_preload_e preload);
+pw_preload_e pw_preload_parse(const char *word);
 
 #endif

@@ -92,6 +92,30 @@ pw_record_t *pw_stats_record(const pw_stats_t *stats, int child, int record)
 
 /* ---- texts ------------------------------------------------------------- */
 
+/* Fewer than 8 bytes, and zeros. By halves: a loop would cost more. */
+static apr_uint64_t last_word(const char *text, apr_size_t len)
+{
+    char bytes[8] = {0};
+    char *to = bytes;
+    apr_uint64_t word;
+
+    if (len & 4) {
+        memcpy(to, text, 4);
+        to += 4;
+        text += 4;
+    }
+    if (len & 2) {
+        memcpy(to, text, 2);
+        to += 2;
+        text += 2;
+    }
+    if (len & 1) {
+        *to = *text;
+    }
+    memcpy(&word, bytes, 8);
+    return word;
+}
+
 /* No more words than the text needs: the reader stops at its NUL. */
 static void put_text(apr_uint64_t *to, int words, const char *text,
                      apr_size_t len)
@@ -107,9 +131,7 @@ static void put_text(apr_uint64_t *to, int words, const char *text,
         set(*to, word);
         to++;
     }
-    word = 0;
-    memcpy(&word, text, len);
-    set(*to, word);
+    set(*to, last_word(text, len));
 }
 
 void pw_stats_get_text(char *buf, const apr_uint64_t *from, int words)
@@ -198,6 +220,7 @@ pw_stats_t *pw_stats_open(apr_pool_t *ppool, pw_stats_t *have,
     pw_stats_t *stats;
     apr_shm_t *shm;
     apr_size_t bytes;
+    char *base;
 
     if (suffices(have, need)) {
         return have;
@@ -210,7 +233,8 @@ pw_stats_t *pw_stats_open(apr_pool_t *ppool, pw_stats_t *have,
     if (apr_shm_create(&shm, bytes + PAGE, NULL, ppool) != APR_SUCCESS) {
         return have;
     }
-    stats->base = (char *)align((apr_size_t)apr_shm_baseaddr_get(shm), PAGE);
+    base = apr_shm_baseaddr_get(shm);
+    stats->base = base + (PAGE - (apr_size_t)base % PAGE) % PAGE;
     take_past(stats);
     return stats;
 }
@@ -376,6 +400,11 @@ void pw_stats_set_slots(pw_stat_interp_t *interp, int slots)
     set(interp->slots, (apr_uint32_t)slots);
 }
 
+void pw_stats_set_due(pw_stat_interp_t *interp, int due)
+{
+    set(interp->due, (apr_uint32_t)due);
+}
+
 void pw_stats_set_error(pw_stat_interp_t *interp, const char *code,
                         const char *type)
 {
@@ -418,12 +447,8 @@ pw_stat_instance_t *pw_stats_add_instance(pw_stat_interp_t *interp,
     return i;
 }
 
-void pw_stats_set_state(pw_stat_interp_t *interp, pw_stat_instance_t *instance,
-                        int state)
+void pw_stats_set_state(pw_stat_instance_t *instance, int state)
 {
-    if (instance == interp->instances + PW_INSTANCES_MAX) {
-        return;
-    }
     if (state == PW_DEAD) {
         set(instance->in_flight, 0);
         set(instance->tstates, 0);
@@ -532,15 +557,20 @@ static apr_int64_t thread_cpu(void)
 }
 
 /* The next phase begins; returns how long the last one took. */
-static apr_uint64_t advance(pw_call_t *call, pw_phase_e phase)
+static apr_uint64_t advance_at(pw_call_t *call, pw_phase_e phase,
+                               pw_instant_t now)
 {
-    pw_instant_t now = pw_now();
     apr_uint64_t took = (apr_uint64_t)(now - call->since);
 
     call->since = now;
     call->phase = phase;
     show_phase(call);
     return took;
+}
+
+static apr_uint64_t advance(pw_call_t *call, pw_phase_e phase)
+{
+    return advance_at(call, phase, pw_now());
 }
 
 void pw_stats_accept(pw_caller_t *caller, pw_call_t *call)
@@ -578,10 +608,11 @@ void pw_stats_queue(pw_call_t *call)
     advance(call, PW_PHASE_QUEUE);
 }
 
-void pw_stats_leased(pw_call_t *call, pw_stat_instance_t *instance)
+void pw_stats_leased(pw_call_t *call, pw_stat_instance_t *instance,
+                     pw_instant_t now)
 {
     leave_queue(call);
-    call->queue = advance(call, PW_PHASE_ATTACH);
+    call->queue = advance_at(call, PW_PHASE_ATTACH, now);
     set(call->caller->record->queue, call->queue);
     call->instance = instance;
     add(instance->in_flight, 1);

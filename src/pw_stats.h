@@ -38,7 +38,7 @@
 
 /* Goes up with every change of what the segment holds: a module that was
  * replaced on disk must not read the segment of the one before. */
-#define PW_STATS_LAYOUT "1"
+#define PW_STATS_LAYOUT "2"
 
 /* ---- what is counted --------------------------------------------------- */
 
@@ -59,7 +59,7 @@ typedef enum {
     PW_REFUSED_CLOSED,     /* its script is missing or may not be read */
     PW_REFUSED_STARTUP,    /* not loaded within WSGIStartupTimeout */
     PW_REFUSED_STOPPING,   /* the child ends */
-    PW_REFUSED_MEMORY,     /* none for a thread state */
+    PW_REFUSED_MEMORY,     /* none for a thread state, or no thread */
     PW_REFUSED_FULL,       /* the queue is full */
     PW_REFUSED_LATE,       /* too long in the queue */
     PW_REFUSED_BUSY,       /* all slots are held by calls that do not end */
@@ -141,6 +141,8 @@ typedef struct pw_stat_interp_t {
     apr_uint32_t queued;    /* atomic: requests that wait for an instance */
     apr_uint32_t running;   /* atomic: requests that have one */
     apr_uint32_t failing;   /* atomic: the last load failed */
+    apr_uint32_t due;       /* atomic: instances do not end any more */
+    apr_uint32_t unused;    /* keeps what follows at a multiple of 8 */
     apr_uint64_t load_time; /* atomic: microseconds, of the last load */
     apr_uint64_t error[PW_TEXT_WORDS(PW_ERROR_BYTES)]; /* "PW0401 KeyError" */
     pw_sums_t sums;
@@ -278,6 +280,10 @@ pw_stat_interp_t *pw_stats_name(pw_counted_t *own, int index, const char *name,
 /* Any thread: at most so many requests of it run at once in this child. */
 void pw_stats_set_slots(pw_stat_interp_t *interp, int slots);
 
+/* Any thread: so many of its instances are parked that none is ended any more,
+ * and a new child would be better; or not. */
+void pw_stats_set_due(pw_stat_interp_t *interp, int due);
+
 /* Any thread: its last failure, "PW0401" and "KeyError" (or NULL). */
 void pw_stats_set_error(pw_stat_interp_t *interp, const char *code,
                         const char *type);
@@ -296,10 +302,9 @@ void pw_stats_loaded(pw_stat_interp_t *interp, int ok, int fresh,
 pw_stat_instance_t *pw_stats_add_instance(pw_stat_interp_t *interp,
                                           int generation);
 
-/* Whoever changes it: its state is now this (pw_state_e). DEAD gives the place
- * to the next one: nothing may be counted there afterwards. */
-void pw_stats_set_state(pw_stat_interp_t *interp, pw_stat_instance_t *instance,
-                        int state);
+/* The pool: its state is now this (pw_state_e). DEAD gives the place to the
+ * next one: nothing may be counted there afterwards. */
+void pw_stats_set_state(pw_stat_instance_t *instance, int state);
 
 /* Any thread: thread states made (1) or deleted (-1). */
 void pw_stats_tstates(pw_stat_instance_t *instance, int more);
@@ -330,8 +335,9 @@ void pw_stats_accept(pw_caller_t *caller, pw_call_t *call);
 void pw_stats_body(pw_call_t *call);
 void pw_stats_queue(pw_call_t *call);
 
-/* It has one, and waits for its GIL. */
-void pw_stats_leased(pw_call_t *call, pw_stat_instance_t *instance);
+/* It has had one since `now`, and waits for its GIL. */
+void pw_stats_leased(pw_call_t *call, pw_stat_instance_t *instance,
+                     pw_instant_t now);
 void pw_stats_attached(pw_call_t *call);
 
 /* The application is done; the lease is about to be given back. */

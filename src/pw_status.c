@@ -119,7 +119,7 @@ static int wanted(const format_t *format, char *range)
     }
     while ((parameter = apr_strtok(NULL, "; \t", &last)) != NULL) {
         if (!strncasecmp(parameter, "q=", 2)) {
-            q = atof(parameter + 2);
+            q = strtod(parameter + 2, NULL);
         }
     }
     return q > 0 && q <= 1 ? (int)(q * 1000) : 0;

@@ -203,15 +203,19 @@ static PyObject *make_key(const char *name, size_t len)
     return key == Py_None ? Py_NewRef(key) : key;
 }
 
-/* FNV-1a over the name as it came. */
-static pw_header_key_t *place_of(pw_vars_t *vars, const char *name)
+/* By the length of the name as it came, its first and its last four bytes: they
+ * tell those apart that browsers send. */
+static pw_header_key_t *place_of(pw_vars_t *vars, const char *name, size_t len)
 {
-    apr_uint32_t hash = 2166136261u;
+    apr_uint32_t first = (unsigned char)*name, last = first, hash;
 
-    for (const char *c = name; *c; c++) {
-        hash = (hash ^ (unsigned char)*c) * 16777619u;
+    if (len >= sizeof(first)) {
+        memcpy(&first, name, sizeof(first));
+        memcpy(&last, name + len - sizeof(last), sizeof(last));
     }
-    return &vars->headers[(hash ^ hash >> 16) % PW_HEADER_KEYS];
+    hash = (first * 2654435761u) ^ (last * 2246822519u)
+           ^ ((apr_uint32_t)len * 3266489917u);
+    return &vars->headers[(hash ^ hash >> 15) % PW_HEADER_KEYS];
 }
 
 /* Headers that a browser sends with every request, and that hold no secret. */
@@ -230,17 +234,18 @@ static int comes_again(const char *name)
 }
 
 /* The place of a header, filled; NULL where it has none, or with f->failed. */
-static pw_header_key_t *header_place(pw_filling_t *f, const char *name)
+static pw_header_key_t *header_place(pw_filling_t *f, const char *name,
+                                     size_t len)
 {
-    size_t len = strnlen(name, PW_HEADER_NAME_MAX);
-    pw_header_key_t *place = place_of(f->vars, name);
+    pw_header_key_t *place;
     PyObject *key;
 
-    if (place->key && strcmp(place->name, name) == 0) {
-        return place;
-    }
-    if (len == 0 || len == PW_HEADER_NAME_MAX) {
+    if (len == 0 || len >= PW_HEADER_NAME_MAX) {
         return NULL;
+    }
+    place = place_of(f->vars, name, len);
+    if (place->key && memcmp(place->name, name, len + 1) == 0) {
+        return place;
     }
     key = make_key(name, len); /* new */
     f->failed = !key;
@@ -297,13 +302,14 @@ static void set_header(pw_filling_t *f, PyObject *key, PyObject *value)
 static void emit_header(pw_emit_t *to, const char *name, const char *value)
 {
     pw_filling_t *f = (pw_filling_t *)to;
-    pw_header_key_t *place = f->failed ? NULL : header_place(f, name);
+    size_t len = strlen(name);
+    pw_header_key_t *place = f->failed ? NULL : header_place(f, name, len);
     PyObject *key, *object;
 
     if (f->failed) {
         return;
     }
-    key = place ? Py_NewRef(place->key) : make_key(name, strlen(name));
+    key = place ? Py_NewRef(place->key) : make_key(name, len);
     if (key != Py_None) {
         object = key ? header_value(place, value) : NULL; /* new */
         if (object) {

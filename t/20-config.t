@@ -126,6 +126,11 @@ my @bad = (
       like => [qr/WSGIStartupTimeout/] },
     { name => 'a negative timeout', conf => 'WSGIShutdownTimeout -1',
       like => [qr/WSGIShutdownTimeout/] },
+    { name => 'a bad time of loading', conf => 'WSGIPreload later',
+      like => [qr/WSGIPreload: 'later' is none of on, off and wait\. Mend:/] },
+    { name => 'a time of loading in a virtual host',
+      conf => "<VirtualHost *:\@PORT\@>\nWSGIPreload off\n</VirtualHost>",
+      like => [qr/WSGIPreload stands in the main server .* Mend: move it there/] },
     { name => 'WSGISetEnv without a value', conf => 'WSGISetEnv A',
       like => [qr/WSGISetEnv/] },
 );

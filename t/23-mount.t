@@ -10,7 +10,10 @@ WSGIScriptAlias /whole @DIR@/apps/who.py callable-object=other
 WSGIScriptAlias /under @DIR@/under/who.py
 WSGIScriptAlias /gone @DIR@/none/gone.py
 WSGIScriptAlias /closed @DIR@/closed/in/who.py
-WSGIScriptAlias /eat/late @DIR@/apps/eat.py callable-object=late
+<WSGIInterpreter late>
+    WSGIRequestBuffer 0
+</WSGIInterpreter>
+WSGIScriptAlias /eat/late @DIR@/apps/eat.py callable-object=late interpreter=late
 WSGIScriptAlias /eat @DIR@/apps/eat.py
 TraceEnable on
 AddLanguage fr .py

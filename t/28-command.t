@@ -77,6 +77,20 @@ END_CONF
     like($said, qr/^2 fine, 0 would fail/m, 'for an import too');
 };
 
+subtest 'an application with hooks' => sub {
+    my ($status, $said) = check(<<"END_APP");
+import mod_wsgi, polywsgi
+\@polywsgi.on_start
+def start():
+    raise ValueError("nothing starts in check")
+polywsgi.on_stop(start)
+mod_wsgi.subscribe_shutdown(start)
+assert mod_wsgi.application_group == polywsgi.interpreter and polywsgi.instance == 1
+$good
+END_APP
+    is($status, 0, 'is checked like any other') or diag($said);
+};
+
 subtest 'config' => sub {
     $server->app('it.py', $good);
     $server->{conf} = "WSGISetEnv PASSWORD hush\n"

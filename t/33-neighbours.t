@@ -291,7 +291,8 @@ subtest 'mod_reqtimeout' => sub {
     plan skip_all => 'no mod_reqtimeout' if !PWTest::Server::has('reqtimeout');
     my $s = PWTest::Server->new(name => 'reqtimeout', conf => PWTest::Server::load('reqtimeout')
         . "RequestReadTimeout header=1 body=1\nWSGIScriptAlias /app \@DIR\@/apps/app.py\n"
-        . 'WSGIScriptAlias /catch @DIR@/apps/catch.py');
+        . "<WSGIInterpreter catch>\nWSGIRequestBuffer 0\n</WSGIInterpreter>\n"
+        . 'WSGIScriptAlias /catch @DIR@/apps/catch.py interpreter=catch');
     $s->app('app.py', $app);
     $s->app('catch.py', <<'END_APP');
 def application(environ, start_response):

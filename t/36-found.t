@@ -238,25 +238,61 @@ $server->stop;
 is(scalar $server->lines(qr/PW0190 .*requests=(\d+).* returned=\g1\b/), 1,
     'every lease was returned');
 
+# One script more than may be.
+sub refused {
+    my ($s) = @_;
+    my $a = $s->get('/dir/d.py');
+    is($a->{status}, 503, 'one too many');
+    ok($a->{h}{'retry-after'}, 'Retry-After');
+    ok((grep { /d\.py.*WSGIInterpreterLimit 2.*Mend/ } $s->lines(qr/PW0318/)),
+        'with its mend');
+    return;
+}
+
 subtest 'WSGIInterpreterLimit' => sub {
-    announce(qr/PW0318/);
+    announce(qr/PW0318/, qr/PW0323/);
     my $s = PWTest::Server->new(name => 'limit', conf => <<'END_CONF');
 WSGIInterpreterLimit 2
 WSGIScriptAlias /dir/ @DIR@/scripts/
 WSGIScriptAlias /joined/ @DIR@/scripts/ application-group=joined
 END_CONF
     mkdir "$s->{dir}/scripts" or die;
-    write_text("$s->{dir}/scripts/$_.py", $who) for qw(a b c);
+    write_text("$s->{dir}/scripts/$_.py", $who) for qw(a b c d);
+    write_text("$s->{dir}/scripts/hold$_.py", <<"END_APP") for 1, 2;
+import os, time
+def application(environ, start_response):
+    open("$s->{dir}/var/held$_", "w").close()
+    while not os.path.exists("$s->{dir}/var/go"):
+        time.sleep(0.01)
+    start_response("200 OK", [])
+    return []
+END_APP
     ok($s->start, 'started');
     # httpd listens before it says this.
     ok(wait_for { scalar $s->lines(qr/PW0001 .*up to 2 more/) },
         'the start says it');
     is($s->get("/dir/$_.py")->{status}, 200, "$_") for qw(a b a);
-    my $a = $s->get('/dir/c.py');
-    is($a->{status}, 503, 'one too many');
-    ok($a->{h}{'retry-after'}, 'Retry-After');
-    ok((grep { /c\.py.*WSGIInterpreterLimit 2.*Mend/ } $s->lines(qr/PW0318/)),
-        'with its mend');
+    if (python_at_least(13) && threaded()) {
+        is($s->get('/dir/c.py')->{status}, 200, 'one too many: one that is idle ends');
+        ok((grep { /PW0125 \S*b\.py: .*make room for \S*c\.py/ } $s->lines(qr/PW0125/)),
+            'the one that was idle longest');
+        is($s->get('/dir/b.py')->{status}, 200, 'and it comes again');
+        is(scalar $s->lines(qr/PW0125/), 2, 'in place of another');
+        my @held = map {
+            my $conn = $s->connect;
+            $conn->send(PWTest::HTTP::head(path => "/dir/hold$_.py"));
+            $conn;
+        } 1, 2;
+        ok(wait_for { -e "$s->{dir}/var/held1" && -e "$s->{dir}/var/held2" }, 'two are busy');
+        is($s->get('/dir/b.py')->{status}, 503, 'none is idle: one that was known');
+        is(scalar $s->lines(qr/PW0323 .*b\.py answered 503/), 1, 'is refused by its record');
+        refused($s);
+        write_text("$s->{dir}/var/go", 'go');
+        is($_->response->{status}, 200, 'who was busy is served') for @held;
+    }
+    else {
+        refused($s);
+    }
     is($s->get('/dir/b.py')->{status}, 200, 'the others go on');
     is($s->get_json('/joined/c.py')->{interpreter}, 'joined',
         'an interpreter of the configuration is none of them');

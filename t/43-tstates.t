@@ -42,6 +42,7 @@ Protocols h2c http/1.1
 H2MinWorkers 1
 H2MaxWorkers 12
 H2MaxWorkerIdleSeconds 1
+WSGIQueueLimit 20
 WSGIScriptAlias /a @APPS@/info.py application-group=a
 WSGIScriptAlias /b @APPS@/info.py application-group=b
 WSGIScriptAlias /g @APPS@/info.py application-group=%{GLOBAL}

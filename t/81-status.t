@@ -5,12 +5,18 @@ use PWTest;
 use PWTest::Server;
 use PWTest::Prometheus;
 
+my $own_gil = python_at_least(13);
 my $server = PWTest::Server->new(name => 'status', conf => <<'END_CONF');
 WSGIScriptAlias /app @DIR@/apps/app.py application-group=app
 WSGIScriptAlias /broken @DIR@/apps/broken.py application-group=broken
 WSGIScriptAlias /missing @DIR@/apps/missing.py application-group=missing
 WSGIScriptAlias /main @DIR@/apps/app.py application-group=%{GLOBAL}
 WSGIScriptAlias /own @DIR@/apps/app.py
+WSGIScriptAlias /two @DIR@/apps/app.py application-group=two
+<WSGIInterpreter two>
+    WSGIInstances 2
+    WSGIConcurrency 3
+</WSGIInterpreter>
 <Location /wsgi-status>
     SetHandler wsgi-status
 </Location>
@@ -27,6 +33,7 @@ WSGIScriptAlias /own @DIR@/apps/app.py
 <Directory @DIR@/htdocs/dir>
     SetHandler wsgi-status
 </Directory>
+WSGIScriptAlias /found/ @DIR@/scripts/
 END_CONF
 $server->app('broken.py', "raise LookupError('SECRET of the exception')\n");
 $server->app('app.py', <<'END_APP');
@@ -46,8 +53,10 @@ def application(environ, start_response):
     start_response(path[-3:] + " It Is", [("Content-Type", "text/plain")])
     return [b"body"]
 END_APP
-mkdir "$server->{dir}/htdocs/$_" for qw(user dir);
+mkdir "$server->{dir}/$_" for qw(htdocs/user htdocs/dir scripts);
+write_text("$server->{dir}/scripts/late.py", read_text("$server->{dir}/apps/app.py"));
 write_text("$server->{dir}/htdocs/user/page.html", 'a page');
+announce(qr/PW0021/) if !$own_gil || !threaded();
 announce(qr/PW0201|PW0202|PW0205|PW0206|PW0401/, qr/AH01630/, qr/PW0135/,
     qr/PW0093|does not exist|cannot be read|missing\.py/);
 ok($server->start, 'started');
@@ -126,13 +135,24 @@ is($of->{app}{seconds}{$_}{count}, 12, "times of $_") for qw(queue attach applic
 is($of->{app}{loads}, $of->{app}{children}, 'loaded once in each child');
 is($of->{app}{concurrency_limit},
     $of->{app}{slots} * (threaded() ? 1 : 4), 'the most calls at once');
+is($server->get('/two/200')->{status}, 200, 'one of two instances');
+ok(wait_for {
+    my @all = @{ interpreters()->{two}{instances} };
+    grep { $_->{number} == 1 && $_->{state} eq 'READY' } @all;
+}, 'the second one is shown when it is there');
+my $two = interpreters()->{two};
+is($two->{slots}, threaded() ? 6 : 1, 'so many calls at once in one child');
+is($two->{concurrency_limit}, $two->{slots} * (threaded() ? 1 : 4), 'and in all');
 is($of->{broken}{refused}{load_failed}, 3, 'failed loads are refused');
 is($of->{broken}{state}, 'failing', 'and shown');
 like($of->{broken}{last_error}, qr/^PW0201 LookupError$/, 'with their error');
 is($of->{missing}{refused}{closed}, 1, 'a missing script is another reason');
+is($server->get('/found/late.py/200')->{status}, 200, 'a script that a request finds');
+is((map { $_->{accepted} } grep { $_->{name} =~ /late\.py$/ } values %{ interpreters() })[0], 1,
+    'is counted by its own name');
 is((grep { $of->{$_}{isolation} eq 'main' } keys %$of)[0], '%{GLOBAL}',
     'the main interpreter is told apart');
-is($of->{app}{isolation}, python_at_least(13) ? 'own-gil' : 'shared-gil', 'isolation');
+is($of->{app}{isolation}, $own_gil ? 'own-gil' : 'shared-gil', 'isolation');
 like($of->{app}{python}, qr/^3\.\d+\.\d+/, 'Python');
 
 my $p = PWTest::Prometheus::parse(status('prometheus')->{body});
@@ -149,6 +169,20 @@ my %expect = (
 );
 is($p->{samples}{$_}, $expect{$_}, $_) for sort keys %expect;
 
+subtest 'that reader finds faults' => sub {
+    my $good = "# HELP a_total A.\n# TYPE a_total counter\na_total{b=\"c\"} 1\n";
+    my $hist = "# HELP h H.\n# TYPE h histogram\n";
+    is_deeply(PWTest::Prometheus::parse($good)->{errors}, [], 'in this there is none');
+    for my $bad ($good . "a_total{b=\"c\"} 2\n", $good . "b 1\n", $good . $good,
+        $good =~ s/counter/gauge/r, $good =~ s/"c"/c/r, $good =~ s/ 1$/ one/mr,
+        $good =~ s/ 1$/ -1/mr, $good =~ s/"c"/"c"d"/r, $good =~ s/\n\z//r,
+        $good . "\n", $hist . "h_bucket{le=\"1\"} 2\nh_bucket{le=\"+Inf\"} 1\nh_sum 1\nh_count 1\n",
+        $hist . "h_bucket{le=\"+Inf\"} 1\nh_sum 1\nh_count 2\n",
+        $hist . "h_bucket{le=\"1\"} 2\nh_sum 1\nh_count 2\n") {
+        isnt(scalar @{ PWTest::Prometheus::parse($bad)->{errors} }, 0, $bad =~ s/\n/ | /gr);
+    }
+};
+
 # ---- other readers ----
 
 subtest 'other readers of the format' => sub {
@@ -159,10 +193,12 @@ subtest 'other readers of the format' => sub {
         is($?, 0, "promtool: $said");
         $readers++;
     }
-    if (imports('prometheus_client')) {
+    my ($python) = grep { system("$_ -c 'import prometheus_client' >/dev/null 2>&1") == 0 }
+        "$ENV{PW_T_VENVS}/web/bin/python", $ENV{PW_T_PYTHON};
+    if ($python) {
         my $read = 'import sys, prometheus_client.parser as p;'
             . 'print(sum(1 for f in p.text_string_to_metric_families(sys.stdin.read())))';
-        cmp_ok(qx($ENV{PW_T_PYTHON} -c '$read' < $server->{dir}/scrape), '>', 20,
+        cmp_ok(qx($python -c '$read' < $server->{dir}/scrape), '>', 20,
             'prometheus_client');
         $readers++;
     }
@@ -268,6 +304,29 @@ subtest 'counts are kept where the module is loaded elsewhere' => sub {
         is(interpreters()->{app}{accepted}, $before, 'what was counted is there');
         $server->{modules} = "$ENV{PW_T_DIR}/conf/modules.conf";
     }
+};
+
+# ---- another configuration ----
+
+subtest 'interpreters that remain keep their counters' => sub {
+    my %before = map { ($_ => interpreters()->{$_}{accepted}) } qw(app broken);
+    $server->write_conf(($server->{conf} =~ s/^WSGIScriptAlias .(?:own|missing).*\n//mgr)
+        =~ s/^/WSGIScriptAlias \/first \@DIR\@\/apps\/app.py\n/r
+        . join '', map { "WSGIScriptAlias /more$_ \@DIR\@/apps/app.py\n" } 1 .. 40);
+    $server->signal('USR1');
+    ok(wait_for { $server->get('/first/200')->{status} == 200 }, 'restarted');
+    ok(wait_for { interpreters()->{missing}{state} eq 'gone' },
+        'one that no child has any more is shown as gone');
+    my $of = interpreters();
+    is($of->{$_}{accepted}, $before{$_}, "$_ goes on") for sort keys %before;
+    is($of->{missing}{refused}{closed}, 1, 'with what it counted');
+    is($of->{"main.test:$server->{port}|/first"}{accepted}, 1, 'a new one begins');
+    is($server->get("/more$_/200")->{status}, 200, "mount $_") for 1, 40;
+    is(interpreters()->{"main.test:$server->{port}|/more40"}{accepted}, 1,
+        'however many there are');
+    my $all = $server->get_json('/wsgi-status?format=json');
+    cmp_ok($_->{generation}, '>', 0, 'the children are of another generation')
+        for @{ $all->{children} };
 };
 
 $server->stop;

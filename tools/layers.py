@@ -229,6 +229,24 @@ def codes_are_unique(sources, _floors):
     return bad
 
 
+def python_names_are_unique(sources, _floors):
+    """The parts of src/py share one namespace: the later of two would win."""
+    bad, seen = [], {}
+    src = os.path.dirname(sources[0].path)
+    for path in sorted(glob.glob(os.path.join(src, "py", "*.py"))):
+        with open(path, encoding="utf-8") as file:
+            names = re.findall(r"(?m)^(?:(?:def|class) (\w+)|(\w+) = )",
+                               file.read())
+        for name in [function or value for function, value in names]:
+            if name in seen:
+                bad.append("%s is in %s and %s" % (name, seen[name],
+                                                   os.path.basename(path)))
+            seen[name] = os.path.basename(path)
+    if len(seen) < 40:
+        bad.append("found %d names in src/py" % len(seen))
+    return bad
+
+
 RULES = (
     ("every source file stands on a floor", every_file_has_a_floor),
     ("includes go only downward", includes_go_downward),
@@ -241,6 +259,7 @@ RULES = (
     ("mutable state only in two files", state_in_two_files),
     ("every file has its head, no line is over 80", heads_and_width),
     ("every log code has one place", codes_are_unique),
+    ("a name of src/py is in one file", python_names_are_unique),
 )
 
 

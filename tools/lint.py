@@ -69,7 +69,8 @@ def over_all(command, files, after=()):
 
 def checks(srcdir, flags):
     """(tool's name, what it checks, its path, a function that runs it)."""
-    c_files = tree(srcdir, "src/*.c", "t/unit/*.c", "t/fuzz/*.c", "t/**/c-modules/**/*.c")
+    c_files = tree(srcdir, "src/*.c", "t/unit/*.c", "t/fuzz/*.c", "t/bench/*.c",
+                   "t/**/c-modules/**/*.c")
     units = tree(srcdir, "src/*.c")
     headers = tree(srcdir, "src/*.h")
     python = tree(srcdir, "**/*.py")
@@ -80,7 +81,8 @@ def checks(srcdir, flags):
     cppcheck = tool("cppcheck")
     yield ("clang-format", "layout", clang_format,
            lambda: run([clang_format, "--dry-run", "-Werror", "--style=file"]
-                       + tree(srcdir, "src/*.[ch]", "t/unit/*.[ch]", "t/fuzz/*.[ch]")))
+                       + tree(srcdir, "src/*.[ch]", "t/unit/*.[ch]", "t/fuzz/*.[ch]",
+                              "t/bench/*.[ch]")))
     yield ("clang", "warnings and thread safety", clang,
            lambda: over_all([clang, "-std=gnu11", "-fsyntax-only", "-Werror",
                              "-Wthread-safety", "-DPW_DEBUG"] + flags,

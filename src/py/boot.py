@@ -137,9 +137,11 @@ def _add_path(path):
     sys.path[:] = [entry for entry in sys.path if entry not in before] + before
 
 
-def _set_up_streams():
+def _set_up_modules(options):
+    """The streams of `polywsgi`, what it offers, and `mod_wsgi`."""
     import polywsgi
 
+    set_up_hooks(polywsgi, options["processes"], options["threads"])  # noqa: F821  of hooks.py
     sys.stdout = sys.__stdout__ = polywsgi._Stream("stdout")
     _notices.append(sys.stdout)
     sys.stderr = sys.__stderr__ = polywsgi._Stream("stderr")
@@ -334,12 +336,12 @@ def _restrict(options):
 
 def boot(home, path, env, isolation, options):
     """A new interpreter of the server."""
-    _set_up_streams()
+    _set_up_modules(options)
     settle(home, path, env, isolation, options)
 
 
 def settle(home, path, env, isolation, options):
-    """All but the streams, in the order in which it depends on itself; the
+    """All but those modules, in the order in which it depends on itself; the
     command polywsgi tries applications with the same."""
     sys.argv = ["polywsgi"]
     _set_up_environment(env)

@@ -57,10 +57,7 @@ def _load_module(name):
     return importlib.import_module(name)
 
 
-def load(script, module, name):
-    """Returns the callable, or the module where there is no name. SystemExit and
-    its kind pass through: the caller logs them like any other exception."""
-    loading()  # noqa: F821  of boot.py
+def _target(script, module, name):
     target = _load_script(script) if script else _load_module(module)
     if name is None:
         return target
@@ -75,3 +72,15 @@ def load(script, module, name):
     if not callable(target):
         raise TypeError("%s: %r is a %s, not a callable" % (where, name, type(target).__name__))
     return target
+
+
+def load(script, module, name):
+    """Returns the callable, or the module where there is no name. SystemExit and
+    its kind pass through: the caller logs them like any other exception."""
+    loading()  # noqa: F821  of boot.py
+    before = load_begins()  # noqa: F821  of hooks.py
+    try:
+        return _target(script, module, name)
+    except BaseException:
+        load_failed(before)  # noqa: F821  of hooks.py
+        raise

@@ -15,13 +15,13 @@ import http.client
 import os
 import re
 import shutil
-import socket
 import subprocess
-import sys
 import tempfile
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+from servers import Settings, build_bare, free_port
+from workloads import BROWSER
+
 SHORT, LONG = 200, 1200
 
 CONF = """\
@@ -57,38 +57,6 @@ def application(environ, start_response):
     return [b"Hello, world!\\n"]
 """
 
-BROWSER = {
-    "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
-    "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
-    "Accept-Language": "en-US,en;q=0.5",
-    "Accept-Encoding": "gzip, deflate, br",
-    "Referer": "http://localhost/",
-    "Cookie": "session=0123456789abcdef; theme=dark",
-    "Upgrade-Insecure-Requests": "1",
-    "Sec-Fetch-Dest": "document",
-    "Sec-Fetch-Mode": "navigate",
-    "Sec-Fetch-Site": "same-origin",
-    "Priority": "u=0, i",
-}
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def query(apxs, name):
-    return subprocess.check_output([apxs, "-q", name], text=True).strip()
-
-
-def build_bare(apxs, root):
-    source = shutil.copy(os.path.join(HERE, "mod_bare.c"), root)
-    command = ["gcc", "-O2", "-fPIC", "-shared", "-o", os.path.join(root, "mod_bare.so"), source]
-    command += query(apxs, "CFLAGS").split() + ["-I" + query(apxs, "INCLUDEDIR")]
-    command += ["-I" + query(apxs, "APR_INCLUDEDIR"), "-D_GNU_SOURCE"]
-    subprocess.check_call(command)
-
 
 def connect(port, process):
     """Waits until httpd answers, at most two minutes: callgrind is slow."""
@@ -112,15 +80,16 @@ def ask(connection, path, headers, count):
             raise SystemExit("%s: %s %r" % (path, response.status, body[:80]))
 
 
-def total(args, root, path, headers, count):
-    out = os.path.join(root, "callgrind.out")
+def total(settings, path, headers, count):
+    out = os.path.join(settings.root, "callgrind.out")
     port = free_port()
-    conf = os.path.join(root, "httpd.conf")
+    conf = os.path.join(settings.root, "httpd.conf")
     with open(conf, "w") as f:
-        f.write(CONF.format(root=root, port=port, module=os.path.abspath(args.module),
-                            modules=query(args.apxs, "LIBEXECDIR")))
+        f.write(CONF.format(root=settings.root, port=port,
+                            module=os.path.abspath(settings.module),
+                            modules=settings.query("LIBEXECDIR")))
     process = subprocess.Popen(
-        ["valgrind", "--tool=callgrind", "--callgrind-out-file=" + out, args.httpd, "-X",
+        ["valgrind", "--tool=callgrind", "--callgrind-out-file=" + out, settings.httpd, "-X",
          "-f", conf], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         connection = connect(port, process)
@@ -133,10 +102,26 @@ def total(args, root, path, headers, count):
         return int(re.search(r"^(?:summary|totals): (\d+)", f.read(), re.M).group(1))
 
 
-def per_request(args, root, path, headers):
-    few = total(args, root, path, headers, SHORT)
-    many = total(args, root, path, headers, LONG)
+def per_request(settings, path, headers):
+    few = total(settings, path, headers, SHORT)
+    many = total(settings, path, headers, LONG)
     return (many - few) / (LONG - SHORT)
+
+
+def rows(args):
+    """(headers, instructions of the bare handler, of ours) for each kind."""
+    root = tempfile.mkdtemp(prefix="pw-bench-")
+    os.chmod(root, 0o755)
+    settings = Settings(root, args.module, args.httpd, args.apxs)
+    try:
+        build_bare(settings)
+        with open(os.path.join(root, "hello.py"), "w") as f:
+            f.write(HELLO)
+        return [(name, per_request(settings, "/bare", headers),
+                 per_request(settings, "/wsgi", headers))
+                for name, headers in (("minimal", {}), ("a browser's", BROWSER))]
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
 
 
 def main():
@@ -144,21 +129,9 @@ def main():
     parser.add_argument("--module", required=True)
     parser.add_argument("--httpd", default="/usr/sbin/apache2")
     parser.add_argument("--apxs", default="apxs")
-    args = parser.parse_args()
-    root = tempfile.mkdtemp(prefix="pw-bench-")
-    os.chmod(root, 0o755)
-    try:
-        build_bare(args.apxs, root)
-        with open(os.path.join(root, "hello.py"), "w") as f:
-            f.write(HELLO)
-        print("%-18s %10s %10s %10s" % ("headers", "bare", "polywsgi", "over bare"))
-        for name, headers in (("minimal", {}), ("a browser's", BROWSER)):
-            bare = per_request(args, root, "/bare", headers)
-            ours = per_request(args, root, "/wsgi", headers)
-            print("%-18s %10d %10d %10d" % (name, bare, ours, ours - bare))
-            sys.stdout.flush()
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
+    print("%-18s %10s %10s %10s" % ("headers", "bare", "polywsgi", "over bare"))
+    for name, bare, ours in rows(parser.parse_args()):
+        print("%-18s %10d %10d %10d" % (name, bare, ours, ours - bare))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 """The longest wait of a request while children come and go.
 
     t/bench/waits.py --module DIR/mod_polywsgi.so [--home VENV] [--apps 20]
+                     [--preload on|off|wait]
 
 One httpd (event), N applications, each in its own interpreter: Flask ones
 where --home has Flask, else ones that import a usual set of the standard
@@ -45,6 +46,7 @@ MinSpareThreads 8
 MaxSpareThreads 64
 MaxRequestWorkers 64
 DefaultRuntimeDir {root}
+WSGIPreload {preload}
 {home}
 {mounts}
 """
@@ -80,7 +82,8 @@ class Load:
         self.port, self.apps = port, apps
         self.waits, self.errors = [], []
         self.stopping = False
-        self.threads = [threading.Thread(target=self.run, args=(i,)) for i in range(clients)]
+        self.threads = [threading.Thread(target=self.run, args=(i,), daemon=True)
+                        for i in range(clients)]
         for thread in self.threads:
             thread.start()
 
@@ -157,7 +160,7 @@ def measure(args, pid, port):
 
     before = len(children(pid))
     load = Load(port, args.apps, 14)
-    wait_for("a new child", 60, lambda: len(children(pid)) > before)
+    wait_for("a child beside the %d" % before, 60, lambda: len(children(pid)) > before)
     time.sleep(args.seconds)
     report("child", load.end())
     print("children: %d before, %d after" % (before, len(children(pid))))
@@ -175,6 +178,7 @@ def configure(args, root, port):
     with open(conf, "w") as f:
         f.write(CONF.format(root=root, port=port, modules=modules, mounts=mounts,
                             module=os.path.abspath(args.module),
+                            preload=args.preload,
                             home="WSGIPythonHome " + args.home if args.home else ""))
     return conf
 
@@ -184,6 +188,7 @@ def main():
     parser.add_argument("--module", required=True)
     parser.add_argument("--home", default="")
     parser.add_argument("--apps", type=int, default=20)
+    parser.add_argument("--preload", default="on")
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--httpd", default="/usr/sbin/apache2")
     parser.add_argument("--apxs", default="apxs")

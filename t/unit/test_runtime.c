@@ -84,7 +84,11 @@ static int module_exec(PyObject *module)
     int rc = type ? PyModule_AddObjectRef(module, "_Stream", type) : -1;
 
     Py_XDECREF(type);
-    return rc;
+    if (rc == 0) {
+        rc = PyModule_AddStringConstant(module, "interpreter", "unit");
+    }
+    return rc == 0 ? PyModule_AddStringConstant(module, "isolation", "unit")
+                   : rc;
 }
 
 static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, module_exec},
@@ -527,7 +531,7 @@ int main(void)
     later = add_interp(map, "later", sub);
     later->later = 1;
     map->own = new_interp("", sub);
-    map->found_max = FOUND_MAX;
+    map->found_max = map->found_names = FOUND_MAX;
     for (int i = 0; i < FOUND_SCRIPTS; i++) {
         scripts[i] =
             write_script(apr_psprintf(apool, "found%d.py", i), mended_py);

@@ -114,7 +114,7 @@ static void test_request(void)
        "which says whose it is");
     interp = pw_stats_name(own, 0, "blog", PW_ISOLATION_OWN_GIL);
     instance = pw_stats_add_instance(interp, 1);
-    pw_stats_set_state(interp, instance, PW_READY);
+    pw_stats_set_state(instance, PW_READY);
     pw_stats_set_slots(interp, 4);
     pw_stats_caller(own, &caller, 1);
     ok(only_call() == NULL, "an idle thread is no call");
@@ -128,7 +128,7 @@ static void test_request(void)
        "its body is read: it does not");
     pw_stats_queue(&call);
     ok(shows(PW_PHASE_QUEUE) && counted("blog")->queued == 1, "and waits");
-    pw_stats_leased(&call, instance);
+    pw_stats_leased(&call, instance, pw_now());
     seen = counted("blog");
     ok(shows(PW_PHASE_ATTACH) && seen->queued == 0 && seen->running == 1
            && seen->in_flight == 1,
@@ -184,7 +184,7 @@ static void test_ends(void)
     pw_stats_dropped(&call);
     call = call_of(interp, "/");
     pw_stats_accept(&caller, &call);
-    pw_stats_leased(&call, instance);
+    pw_stats_leased(&call, instance, pw_now());
     pw_stats_refused(&call, PW_REFUSED_MEMORY);
     seen = counted("blog");
     ok(seen->queued == 0 && seen->running == 0 && seen->in_flight == 0,
@@ -336,11 +336,11 @@ static void test_full(void)
     for (int i = 0; i < PW_INSTANCES_MAX + 2; i++) {
         last = pw_stats_add_instance(interp, i);
     }
-    pw_stats_set_state(interp, last, PW_READY);
+    pw_stats_set_state(last, PW_READY);
     pw_stats_tstates(last, 1);
     ok(counted("a")->instances->nelts == PW_INSTANCES_MAX,
        "instances without a number are not shown");
-    pw_stats_set_state(interp, &interp->instances[3], PW_DEAD);
+    pw_stats_set_state(&interp->instances[3], PW_DEAD);
     ok(pw_stats_add_instance(interp, 9) == &interp->instances[3],
        "an ended one leaves its number to the next");
 
@@ -510,7 +510,7 @@ static void *busy(void *arg)
         pw_call_t call = call_of(busy_interp, paths[i % 2]);
 
         pw_stats_accept(caller, &call);
-        pw_stats_leased(&call, busy_instance);
+        pw_stats_leased(&call, busy_instance, pw_now());
         pw_stats_attached(&call);
         pw_stats_detached(&call);
         pw_stats_served(&call, 200 + 100 * (i % 4));

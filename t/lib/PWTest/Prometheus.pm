@@ -22,7 +22,7 @@ sub parse {
     my $p = bless { errors => [], types => {}, labels => {}, samples => {},
         family => '', helped => {}, buckets => {} }, __PACKAGE__;
     $p->error('no end of line at the end') if $text !~ /\n\z/;
-    $p->line($_) for split /\n/, $text;
+    $p->line($_) for split /\n/, $text =~ s/\n\z//r, -1;
     $p->histograms;
     return $p;
 }
