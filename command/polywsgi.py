@@ -4,6 +4,8 @@
 
     polywsgi check     tries each application as httpd's run-time user
     polywsgi config    tells what is mounted where
+    polywsgi status, stacks, wait-ready
+                       ask the children of a running httpd
 
 It asks `httpd -t -D DUMP_POLYWSGI` and reads no configuration file itself. The
 tree's tools/command.py makes the program of this file: it fills in the values
@@ -22,10 +24,12 @@ import subprocess
 import sys
 import tempfile
 import time
+import types
 
 VERSION = ""
 HTTPD = ""  # of the build
 PARTS = []  # (name, source) of src/py and attempt.py
+CONTROL = ""  # the source of control.py
 
 FINE, FAILING, UNKNOWN = 0, 1, 2
 PLACES = "/usr/sbin:/usr/local/sbin:/usr/local/apache2/bin:/sbin"
@@ -421,6 +425,237 @@ def check(args):
     return FAILING if failing else FINE
 
 
+# ---- asking a running httpd ----
+
+
+def load_control():
+    module = types.ModuleType("control")
+    exec(compile(CONTROL, "<polywsgi control>", "exec"), module.__dict__)
+    return module
+
+
+def socket_dir(args):
+    if args.socket_dir:
+        return args.socket_dir
+    found, _env = read_map(args)
+    if not found["interpreters"] and not found["may_find"]:
+        raise CannotTell("no application is configured")
+    return found["control_dir"]
+
+
+def ask_children(control, args, command, argument=""):
+    """Those that have answered, at least one; of others it tells why not."""
+    directory = socket_dir(args)
+    try:
+        children = control.ask(directory, command, argument)
+    except FileNotFoundError:
+        children = []
+    except OSError as error:
+        raise CannotTell("%s: %s" % (directory, error.strerror)) from None
+    if not children:
+        raise CannotTell("no child of httpd has a socket in %s. Mend: start httpd; or see its "
+                         "error log for PW0170 to PW0172" % directory)
+    answered = [child for child in children if child.answer is not None]
+    for child in children:
+        if child.answer is None:
+            complain("child %d %s" % (child.pid, child.error))
+    if not answered:
+        raise CannotTell("no child has answered")
+    return answered
+
+
+def complain(line):
+    sys.stderr.write("polywsgi: %s\n" % printable(line))
+
+
+def short(seconds):
+    """A time for a column."""
+    if seconds is None:
+        return "-"
+    if seconds < 1:
+        return "%.3g ms" % (1000 * seconds)
+    return "%.3g s" % seconds if seconds < 100 else "%d s" % seconds
+
+
+# ---- status ----
+
+
+def row_of(name, total):
+    instances = total.get("instances", {})
+    served = total.get("served", {})
+    return (name, total["state"], total["isolation"],
+            " ".join("%d %s" % (instances[s], s) for s in sorted(instances)) or "-",
+            total["running"], total["queued"], sum(served.values()), served.get("5xx", 0),
+            sum(total.get("refused", {}).values()), total["exceptions"],
+            short(total["p50"]), short(total["p99"]), total["last_error"] or "-")
+
+
+def status(args):
+    control = load_control()
+    children = ask_children(control, args, "status")
+    totals = control.add_up(children)
+    if args.json:
+        json.dump({"interpreters": totals,
+                   "children": [{"pid": c.pid, "status": c.answer} for c in children]},
+                  sys.stdout, indent=2, ensure_ascii=True)
+        say()
+        return FINE
+    rows = [("INTERPRETER", "STATE", "ISOLATION", "INSTANCES", "RUNNING", "QUEUED", "SERVED",
+             "5XX", "REFUSED", "EXCEPTIONS", "P50", "P99", "LAST ERROR")]
+    rows += [row_of(name, totals[name]) for name in sorted(totals)]
+    print_table(rows)
+    say()
+    rows = [("CHILD", "GENERATION", "AGE", "PYTHON", "IN FLIGHT", "OLDEST")]
+    for child in children:
+        rows += [row_of_child(control, child.pid, one, control.number(child.answer, "time"))
+                 for one in control.items(child.answer, "children")[:1]]
+    print_table(rows)
+    return FINE
+
+
+def row_of_child(control, pid, one, now):
+    calls = control.items(one, "calls")
+    oldest = max(calls, key=lambda call: control.number(call, "seconds"), default=None)
+    return (pid, control.number(one, "generation"),
+            "%d s" % max(now - control.number(one, "started"), 0), control.text(one, "python"),
+            len(calls), words_of(control, oldest) if oldest else "-")
+
+
+# ---- stacks ----
+
+
+def words_of(control, call):
+    request = " ".join(word for word in (control.text(call, "method"),
+                                         control.text(call, "path")) if word)
+    return "%s, for %s" % (request or "a request", short(control.number(call, "seconds")))
+
+
+def times_of(control, call):
+    """Where its time went."""
+    here = control.text(call, "phase")
+    times = [(phase, control.number(call, phase + "_seconds")) for phase in ("queue", "attach")]
+    if here not in ("queue", "attach"):
+        times.append((here, control.number(call, "phase_seconds")))
+    return ", ".join("%s %s" % (phase, short(seconds)) for phase, seconds in times if phase)
+
+
+def say_stack(control, where):
+    frames = control.items(where, "stack")
+    if where.get("cut"):
+        say("  ... (outer calls left out)")
+    for frame in reversed(frames):
+        say('  File "%s", line %d, in %s' % (
+            control.text(frame, "file"), control.number(frame, "line"),
+            control.text(frame, "function")))
+    return bool(frames)
+
+
+def say_call(control, pid, call, why):
+    say("child %d, %s: %s (%s)" % (
+        pid, control.text(call, "application") or "?", words_of(control, call),
+        times_of(control, call)))
+    if not say_stack(control, call):
+        say("  %s" % why)
+    say()
+
+
+def say_held(control, pid, instance):
+    holder = control.part(instance, "holder")
+    if not holder:
+        who = "a thread that is no request's, or one request after the other"
+    elif control.text(holder, "phase") == "load":
+        who = "the thread that loads or ends %s" % control.text(holder, "interpreter")
+    else:
+        who = "%s: %s (%s)" % (control.text(holder, "application")
+                               or control.text(holder, "interpreter"),
+                               words_of(control, holder), times_of(control, holder))
+    say("child %d, interpreter %s: no stacks within %d s. Its GIL is held, by a call that does "
+        "not let go of it: %s" % (pid, control.text(instance, "interpreter"), 1, who))
+    say()
+
+
+def say_instance(control, pid, instance):
+    """How many requests are in it."""
+    calls = control.items(instance, "calls")
+    why = "no Python code runs in it"
+    if control.text(instance, "gil") == "held":
+        say_held(control, pid, instance)
+        why = "its stack cannot be had"
+    own = control.part(instance, "own")
+    loading = control.text(instance, "loading")
+    if loading or control.items(own, "stack"):
+        say("child %d, interpreter %s: %s" % (
+            pid, control.text(instance, "interpreter"),
+            "loads %s" % loading if loading else "its own thread"))
+        if not say_stack(control, own):
+            say("  %s" % why)
+        say()
+    for call in calls:
+        say_call(control, pid, call, why)
+    return len(calls)
+
+
+def stacks(args):
+    control = load_control()
+    count = 0
+    for child in ask_children(control, args, "stacks", args.name or ""):
+        for instance in control.items(child.answer, "instances"):
+            count += say_instance(control, child.pid, instance)
+        others = control.items(child.answer, "others")
+        for call in others:
+            say_call(control, child.pid, call, "it is in no interpreter now")
+        count += len(others)
+    say("%d request%s in flight" % (count, "" if count == 1 else "s"))
+    return FINE
+
+
+# ---- wait-ready ----
+
+
+def look(control, directory):
+    """None: there is no socket yet."""
+    try:
+        return control.Readiness(control.ask(directory, "ready"))
+    except FileNotFoundError:
+        return control.Readiness([])
+    except OSError as error:
+        raise CannotTell("%s: %s" % (directory, error.strerror)) from None
+
+
+def say_unready(ready):
+    if not ready.count:
+        complain("no child of httpd answers")
+    for pid in ready.silent:
+        complain("child %d does not answer yet" % pid)
+    for label, _state, pid in ready.with_state("loading"):
+        complain("%s is still loading in child %d" % (label, pid))
+
+
+def wait_ready(args):
+    control = load_control()
+    directory = socket_dir(args)
+    deadline = time.monotonic() + args.timeout
+    ready = look(control, directory)
+    while not ready.is_settled() and not ready.closed and time.monotonic() < deadline:
+        time.sleep(0.1)
+        ready = look(control, directory)
+    if ready.closed:
+        raise CannotTell("you may not ask: root may, the user who started httpd, and those "
+                         "whom WSGIControlUser names")
+    if not ready.is_settled():
+        say_unready(ready)
+        raise CannotTell("not ready within %g s" % args.timeout)
+    for pid in ready.stopped:
+        complain("Python did not start in child %d" % pid)
+    for label, _state, pid in ready.with_state("failed"):
+        complain("%s did not load in child %d; see httpd's error log" % (label, pid))
+    failed = bool(ready.stopped or ready.with_state("failed"))
+    say("%d loaded, %d failed, %d not asked for yet, in %d child%s" % (
+        len(ready.with_state("loaded")), len(ready.with_state("failed")),
+        len(ready.with_state("idle")), ready.count, "" if ready.count == 1 else "ren"))
+    return FAILING if failed else FINE
+
+
 # ---- the command line ----
 
 
@@ -452,7 +687,27 @@ def parse(argv):
                                  help="tell what is mounted where")
     teller.add_argument("--json", action="store_true", help="as httpd prints it")
     teller.set_defaults(run=tell_config)
+    add_askers(commands, common)
     return parser.parse_args(argv)
+
+
+def add_askers(commands, common):
+    asking = argparse.ArgumentParser(add_help=False, parents=[common])
+    asking.add_argument("--socket-dir", metavar="DIR",
+                        help="where the children's sockets are; default: as httpd -t says")
+    teller = commands.add_parser("status", parents=[asking],
+                                 help="tell what the running children count")
+    teller.add_argument("--json", action="store_true", help="all of it, as JSON")
+    teller.set_defaults(run=status)
+    dumper = commands.add_parser("stacks", parents=[asking],
+                                 help="tell where each request in flight is in its code")
+    dumper.add_argument("name", nargs="?", help="an interpreter or application")
+    dumper.set_defaults(run=stacks)
+    waiter = commands.add_parser("wait-ready", parents=[asking],
+                                 help="wait until every application is loaded or has failed")
+    waiter.add_argument("--timeout", type=seconds, default=60, metavar="SECONDS",
+                        help="default: 60")
+    waiter.set_defaults(run=wait_ready)
 
 
 def main():
@@ -461,7 +716,7 @@ def main():
         return args.run(args)
     except CannotTell as error:
         for line in str(error).splitlines():
-            sys.stderr.write("polywsgi: %s\n" % printable(line))
+            complain(line)
         return UNKNOWN
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -19,6 +19,7 @@
 #include "pw_access.h"
 #include "pw_advice.h"
 #include "pw_config.h"
+#include "pw_console.h"
 #include "pw_dump.h"
 #include "pw_exchange_httpd.h"
 #include "pw_foreign.h"
@@ -37,6 +38,7 @@
 
 /* child: set by child_init, before any request. NULL: Python did not start. */
 static pw_runtime_t *child_runtime;
+static pw_control_t *child_control; /* likewise; NULL: no control socket */
 
 /* ---- parent ------------------------------------------------------------ */
 
@@ -115,6 +117,7 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
     resolved->multiprocess = processes > 1;
     if (!is_first_pass()) {
         pw_shared_open(s);
+        pw_console_open(s);
         ap_add_version_component(pconf, "mod_polywsgi/" PW_VERSION);
         pw_access_warn(s, ptemp);
         pw_advice_at_start(s, resolved, ptemp);
@@ -140,6 +143,10 @@ static apr_status_t end_child(void *unused)
 {
     (void)unused;
     if (child_runtime) {
+        pw_runtime_stopping(child_runtime, 0); /* its deadline runs from now */
+    }
+    pw_control_stop(child_control);
+    if (child_runtime) {
         pw_runtime_stop(child_runtime);
         child_runtime = NULL;
     }
@@ -153,10 +160,16 @@ static void child_init(apr_pool_t *pchild, server_rec *s)
     const pw_resolved_t *resolved = pw_config_server(s)->resolved;
     const pw_map_t *map = &resolved->map;
 
-    if ((map->interps->nelts > 0 || resolved->may_find)
-        && pw_gate_start(pchild, map, pw_shared_join(s, pchild), &child_runtime)
-               == APR_SUCCESS) {
-        apr_pool_pre_cleanup_register(pchild, NULL, end_child);
+    if (map->interps->nelts == 0 && !resolved->may_find) {
+        return;
+    }
+    if (pw_gate_start(pchild, map, pw_shared_join(s, pchild), &child_runtime)
+        != APR_SUCCESS) {
+        child_runtime = NULL;
+    }
+    apr_pool_pre_cleanup_register(pchild, NULL, end_child);
+    child_control = pw_console_start(s, pchild, child_runtime);
+    if (child_runtime) {
         pw_preload_wait(child_runtime);
     }
 }
@@ -285,6 +298,7 @@ void pw_module_register_hooks(apr_pool_t *pool)
     pw_htaccess_register_hooks();
     pw_mount_register_hooks();
     pw_shared_register_hooks();
+    pw_console_register_hooks();
     pw_status_register_hooks();
 }
 

@@ -238,6 +238,7 @@ static void read_call(pw_census_call_t *call, const pw_stats_t *stats, int slot,
 {
     pw_instant_t now = pw_now();
 
+    call->thread = get(record->used);
     call->phase = (pw_phase_e)get(record->phase);
     call->interp = interp_of(stats, slot, record, pool);
     call->label = TEXT(pool, record->label);
@@ -302,7 +303,8 @@ static int read_child(pw_census_child_t *child, const pw_stats_t *stats,
     return 1;
 }
 
-static void read_all(pw_census_t *census, const pw_stats_t *stats,
+/* pid 0: all, and the past. */
+static void read_all(pw_census_t *census, const pw_stats_t *stats, pid_t pid,
                      apr_pool_t *pool)
 {
     census->interps = apr_array_make(pool, 8, sizeof(pw_census_interp_t));
@@ -311,13 +313,14 @@ static void read_all(pw_census_t *census, const pw_stats_t *stats,
         for (int i = 0; i < s->size.children; i++) {
             pw_census_child_t child;
 
-            if (read_child(&child, s, i, pool)) {
+            if (read_child(&child, s, i, pool)
+                && (pid == 0 || child.pid == pid)) {
                 APR_ARRAY_PUSH(census->children, pw_census_child_t) = child;
                 add_child(census, s, i, &child, pool);
             }
         }
     }
-    if (stats) {
+    if (stats && pid == 0) {
         add_past(census, stats, pool);
     }
 }
@@ -340,7 +343,7 @@ static void finish(pw_census_t *census)
     }
 }
 
-pw_census_t *pw_census_take(const pw_stats_t *stats, apr_pool_t *pool)
+static pw_census_t *take(const pw_stats_t *stats, pid_t pid, apr_pool_t *pool)
 {
     pw_census_t *census = apr_palloc(pool, sizeof(*census));
     apr_uint64_t folding;
@@ -348,11 +351,22 @@ pw_census_t *pw_census_take(const pw_stats_t *stats, apr_pool_t *pool)
 
     do {
         folding = stats ? pw_stats_folding(stats) : 0;
-        read_all(census, stats, pool);
+        read_all(census, stats, pid, pool);
     } while (stats && ++tries < TRIES
              && (folding % 2 != 0 || pw_stats_folding(stats) != folding));
     finish(census);
     return census;
+}
+
+pw_census_t *pw_census_take(const pw_stats_t *stats, apr_pool_t *pool)
+{
+    return take(stats, 0, pool);
+}
+
+pw_census_t *pw_census_take_one(const pw_stats_t *stats, pid_t pid,
+                                apr_pool_t *pool)
+{
+    return take(stats, pid, pool);
 }
 
 pw_census_child_t *pw_census_child(const pw_stats_t *stats, pid_t pid,

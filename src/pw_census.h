@@ -48,6 +48,7 @@ typedef struct pw_census_interp_t {
 
 /* What a thread is doing; times are microseconds. */
 typedef struct pw_census_call_t {
+    apr_uint64_t thread; /* its number in its child */
     pw_phase_e phase;
     const char *interp; /* "?" where the index is none */
     const char *label, *method, *path;
@@ -72,6 +73,10 @@ typedef struct pw_census_t {
 
 /* Any process and thread. Everything in the pool. stats NULL: empty. */
 pw_census_t *pw_census_take(const pw_stats_t *stats, apr_pool_t *pool);
+
+/* The same of one child alone, without the past. */
+pw_census_t *pw_census_take_one(const pw_stats_t *stats, pid_t pid,
+                                apr_pool_t *pool);
 
 /* One child, or NULL where it has no slot. */
 pw_census_child_t *pw_census_child(const pw_stats_t *stats, pid_t pid,

@@ -9,6 +9,7 @@
 #include <apr_strings.h>
 
 #include "pw_alias.h"
+#include "pw_console.h"
 #include "pw_foreign.h"
 #include "pw_module.h"
 #include "pw_options.h"
@@ -36,6 +37,7 @@ void *pw_config_create_server(apr_pool_t *pool, server_rec *s)
     conf->shutdown_timeout = NOT_SET;
     conf->interpreter_limit = -1;
     conf->imports = apr_array_make(pool, 1, sizeof(pw_mount_t *));
+    conf->control_users = apr_array_make(pool, 1, sizeof(uid_t));
     conf->notes = apr_array_make(pool, 1, sizeof(pw_note_t));
     conf->python.restrict_signal = 1;
     conf->python.warnings = apr_array_make(pool, 1, sizeof(const char *));
@@ -591,5 +593,6 @@ const command_rec pw_config_commands[] = {
     AP_INIT_RAW_ARGS("<WSGIInterpreter", open_block, NULL, RSRC_CONF,
                      "A named interpreter and what belongs to it."),
     /* NOLINTNEXTLINE(performance-no-int-to-ptr): offsets, as httpd has them */
-    PW_LIMITS_COMMANDS PW_OPTIONS_COMMANDS PW_FOREIGN_COMMANDS{.name = NULL},
+    PW_CONSOLE_COMMANDS PW_LIMITS_COMMANDS PW_OPTIONS_COMMANDS
+        PW_FOREIGN_COMMANDS{.name = NULL},
 };

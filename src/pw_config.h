@@ -86,6 +86,7 @@ typedef struct pw_server_conf_t {
     apr_array_header_t *blocks;           /* of pw_block_t * */
     apr_array_header_t *sections;         /* of pw_section_t * */
     apr_array_header_t *imports;          /* of pw_mount_t * */
+    apr_array_header_t *control_users;    /* of uid_t: WSGIControlUser */
     int interpreter_limit;                /* -1: not set */
     int strict;                           /* WSGIStrict On */
     struct pw_resolved_t *resolved;       /* set by pw_resolve */

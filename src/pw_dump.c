@@ -9,6 +9,7 @@
 
 #include "config.h"
 #include "pw_access.h"
+#include "pw_console.h"
 #include "pw_pyversion.h"
 #include "pw_resolve.h"
 
@@ -243,11 +244,13 @@ void pw_dump_map(const server_rec *main_server, apr_pool_t *ptemp,
         to,
         "{\"python\": %s,\n  \"executable\": %s,\n  "
         "\"python_home\": %s,\n  \"user\": %s,\n  "
-        "\"group\": %s,\n  \"shutdown_timeout\": %.3f,\n  "
+        "\"group\": %s,\n  \"control_dir\": %s,\n  "
+        "\"shutdown_timeout\": %.3f,\n  "
         "\"interpreters\": [",
         quote(ptemp, pw_pyversion(ptemp)), quote(ptemp, PW_PYTHON_EXECUTABLE),
         quote(ptemp, map->python_home), quote(ptemp, pw_access_user(ptemp)),
         quote(ptemp, pw_access_group(ptemp)),
+        quote(ptemp, pw_console_dir(ptemp)),
         (double)map->shutdown_timeout / APR_USEC_PER_SEC);
     for (int i = 0; i < map->interps->nelts; i++) {
         if (i) {

@@ -80,10 +80,15 @@ struct pw_instance_t {
     PyObject *module;           /* life: `polywsgi`. owned */
     PyObject **callables;       /* life: by slot, NULL or owned */
 
+    PyThreadState *visited; /* rt.dumping: its own thread's state, while a
+                             * scribe may come in; else NULL */
+    struct pw_dump_t *dump; /* rt.dumping: a scribe is in it */
+
     pw_lock_t lock; /* guards the table below */
     pw_tstate_table_t tstates;
 };
 
+typedef struct pw_dump_t pw_dump_t;
 typedef struct pw_demand_entry_t pw_demand_entry_t;
 
 #define PW_DEMAND_CHAINS 256
@@ -128,6 +133,8 @@ struct pw_runtime_t {
     int graceful;              /* atomic: the child ends so */
     int stopping;              /* atomic: the shutdown timeout runs */
     int left_threads;          /* lock: Python threads still run somewhere */
+    pw_lock_t dumping;         /* see pw_stacks.c */
+    pw_cond_t dumped;          /* a scribe is done */
     apr_uint64_t next_serial;  /* atomic: */
     pw_metrics_t metrics;      /* atomic: */
 };
@@ -198,6 +205,11 @@ int pw_interp_create(pw_instance_t *instance);
 /* Attaches the own thread; leave with pw_interp_leave. */
 void pw_interp_enter_own(pw_instance_t *instance, pw_attached_t *at);
 
+/* Attaches any thread for once, with a state of its own that is deleted when
+ * it leaves. 0, or -1 without memory. */
+int pw_interp_enter_fresh(pw_instance_t *instance, pw_attached_t *at);
+void pw_interp_leave_fresh(pw_attached_t *at);
+
 /* Clears and deletes cached thread states that nobody is inside of: those
  * marked orphan, or all. Attached. */
 void pw_interp_reap(pw_attached_t *at, int all);
@@ -224,5 +236,14 @@ int pw_interp_add_part(pw_attached_t *at, const char *function,
  * exception set. Attached. */
 PyObject *pw_interp_call(pw_attached_t *at, const char *function,
                          const char *format, ...);
+
+/* ---- pw_stacks.c: on the instance's own thread ---- */
+
+/* The interpreter is there: scribes may come. Not attached, or attached. */
+void pw_stacks_open(pw_instance_t *instance);
+
+/* Its threads are about to be counted: no scribe comes any more, and one that
+ * is there has left. Attached. */
+void pw_stacks_close(pw_attached_t *at);
 
 #endif

@@ -167,6 +167,25 @@ void pw_interp_enter_own(pw_instance_t *inst, pw_attached_t *at)
     __atomic_fetch_add(&inst->rt->own_attached, 1, __ATOMIC_RELAXED);
 }
 
+int pw_interp_enter_fresh(pw_instance_t *inst, pw_attached_t *at)
+{
+    at->instance = inst;
+    at->entry = NULL;
+    at->ts = PyThreadState_New(inst->interp);
+    if (!at->ts) {
+        return -1;
+    }
+    PyEval_RestoreThread(at->ts);
+    return 0;
+}
+
+void pw_interp_leave_fresh(pw_attached_t *at)
+{
+    PyThreadState_Clear(at->ts);
+    PyThreadState_DeleteCurrent();
+    at->ts = NULL;
+}
+
 void pw_interp_leave(pw_attached_t *at)
 {
     pw_instance_t *inst = at->instance;
@@ -507,6 +526,7 @@ int pw_interp_create(pw_instance_t *inst)
         pw_metrics_add(&inst->rt->metrics, instances_created);
     }
     at.ts = inst->own;
+    pw_stacks_open(inst);
     rc = boot(inst, &at);
     if (rc < 0) {
         pw_exc_log(&at, &spec->log, PW_LOG_ERR, "PW0102", spec->name,

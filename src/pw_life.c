@@ -223,6 +223,7 @@ static void life_end(pw_instance_t *inst)
     if (inst->interp) {
         pw_interp_enter_own(inst, &at);
         run_stop(&at, END_STOP_MS / 1000.0, end_reason(inst));
+        pw_stacks_close(&at);
         if (inst->spec->isolation != PW_ISOLATION_MAIN) {
             left = end_threads(&at, END_INTERRUPT_MS);
         }
@@ -265,6 +266,7 @@ static void life_stop(pw_instance_t *inst)
         pw_interp_enter_own(inst, &at);
         run_stop(&at, budget * 2 / 5,
                  graceful ? "graceful_signal" : "shutdown_signal");
+        pw_stacks_close(&at);
         left = end_threads(&at, STOP_INTERRUPT_MS);
         pw_interp_reap(&at, 1);
         pw_interp_leave(&at);

@@ -13,6 +13,8 @@
  *   4. pw_instance.lock  thread states of one instance
  * The end of a request waits on a lock of its own (pw_request.c), taken
  * attached or not: no other is taken while it is held.
+ * pw_runtime.dumping (pw_stacks.c) is taken alone or below pw_runtime.lock, and
+ * no other while it is held.
  * Creating an interpreter holds pw_runtime.creating, which nests in nothing
  * and in which no other of these is taken.
  */

@@ -122,6 +122,21 @@ static inline PyThreadState *pw_py_new_interpreter(int own_gil,
 }
 #endif
 
+/* Does the thread state have the GIL of its interpreter now? For whoever has
+ * it not: a moment later it may be another. */
+static inline int pw_py_holds_gil(PyThreadState *ts)
+{
+#if PY_VERSION_HEX >= 0x030E0000
+    return ts->holds_gil;
+#elif PY_VERSION_HEX >= 0x030D0000
+    return (int)ts->_status.holds_gil;
+#elif PY_VERSION_HEX >= 0x030C0000
+    return (int)ts->_status.active;
+#else
+    return _PyThreadState_UncheckedGet() == ts;
+#endif
+}
+
 /* Takes the current exception as one normalised object, or NULL. New. */
 static inline PyObject *pw_py_take_exception(void)
 {

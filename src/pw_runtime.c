@@ -717,6 +717,8 @@ static pw_runtime_t *new_runtime(const pw_runtime_setup_t *setup,
     pw_lock_init(&rt->creating);
     pw_lock_init(&rt->lock);
     pw_cond_init(&rt->changed);
+    pw_lock_init(&rt->dumping);
+    pw_cond_init(&rt->dumped);
     return rt;
 }
 

@@ -53,7 +53,8 @@ void pw_shared_open(server_rec *s)
                      "leave httpd more memory");
         return;
     }
-    apr_pool_userdata_setn(resolved->stats, KEY, apr_pool_cleanup_null, ppool);
+    /* Not _setn: KEY is gone when httpd has unloaded this module. */
+    apr_pool_userdata_set(resolved->stats, KEY, apr_pool_cleanup_null, ppool);
     pw_stats_sweep(resolved->stats);
 }
 

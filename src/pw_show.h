@@ -26,6 +26,9 @@ void pw_show_json(const pw_show_t *show, pw_text_t *to);
 void pw_show_prom(const pw_show_t *show, pw_text_t *to);
 void pw_show_html(const pw_show_t *show, pw_text_t *to);
 
+/* The members of a call's object in JSON, without its braces. */
+void pw_show_call(pw_text_t *to, const pw_census_call_t *call);
+
 /* ---- what the formats have in common ----------------------------------- */
 
 /* The words of an interpreter's state: ready, failing (ready, but a load

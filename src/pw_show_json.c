@@ -136,9 +136,8 @@ static void add_interp(const pw_show_t *show, pw_text_t *to,
 
 /* ---- children ---------------------------------------------------------- */
 
-static void add_call(pw_text_t *to, const pw_census_call_t *call)
+void pw_show_call(pw_text_t *to, const pw_census_call_t *call)
 {
-    pw_text_add(to, "{");
     add_string(to, "phase", pw_phase_name(call->phase));
     add_string(to, "interpreter", call->interp);
     add_string(to, "application", call->label);
@@ -149,7 +148,6 @@ static void add_call(pw_text_t *to, const pw_census_call_t *call)
     add_seconds(to, "attach_seconds", call->attach);
     pw_text_add(to, "\"seconds\":");
     pw_text_seconds(to, (apr_uint64_t)call->age);
-    pw_text_add(to, "}");
 }
 
 static void add_child(pw_text_t *to, const pw_census_child_t *child)
@@ -164,7 +162,9 @@ static void add_child(pw_text_t *to, const pw_census_child_t *child)
     pw_text_add(to, "\"calls\":[");
     for (int i = 0; i < child->calls->nelts; i++) {
         comma(to, i);
-        add_call(to, &APR_ARRAY_IDX(child->calls, i, pw_census_call_t));
+        pw_text_add(to, "{");
+        pw_show_call(to, &APR_ARRAY_IDX(child->calls, i, pw_census_call_t));
+        pw_text_add(to, "}");
     }
     pw_text_add(to, "]}");
 }

@@ -283,6 +283,29 @@ write_text("$server->{dir}/htdocs/.htaccess", "AddType text/x-strange .strange\n
 is(status('json')->{status}, 200, 'what .htaccess says beside a <Location> does no harm');
 unlink "$server->{dir}/htdocs/.htaccess";
 
+# ---- over a restart ----
+
+# httpd unloads modules at a restart; with others ahead, ours comes to lie
+# elsewhere in memory.
+subtest 'counts are kept where the module is loaded elsewhere' => sub {
+    my $more = PWTest::Server::load(qw(info autoindex proxy dav lua include));
+    plan skip_all => 'no other modules' if !$more;
+    my $before = interpreters()->{app}{accepted};
+    write_text("$server->{dir}/more.conf", $more . read_text($server->{modules}));
+    $server->{modules} = "$server->{dir}/more.conf";
+    for my $round (1, 2) {
+        my $mark = () = $server->lines(qr/resuming normal operations/);
+        $server->write_conf;
+        $server->signal('HUP');
+        ok(wait_for { ($server->lines(qr/resuming normal operations/)) > $mark || !$server->alive },
+            'restarted');
+        ok($server->alive, 'httpd lives');
+        ok(wait_for { $server->get('/wsgi-status?format=json')->{status} == 200 }, 'it serves');
+        is(interpreters()->{app}{accepted}, $before, 'what was counted is there');
+        $server->{modules} = "$ENV{PW_T_DIR}/conf/modules.conf";
+    }
+};
+
 # ---- another configuration ----
 
 subtest 'interpreters that remain keep their counters' => sub {

@@ -29,7 +29,8 @@ def main():
     text = read(srcdir, "command/polywsgi.py")
     text = "#!%s -I\n%s" % (python, text.partition("\n")[2])
     parts = [(os.path.basename(name)[:-3], read(srcdir, name)) for name in PARTS]
-    for name, value in (("VERSION", version), ("HTTPD", httpd), ("PARTS", parts)):
+    for name, value in (("VERSION", version), ("HTTPD", httpd), ("PARTS", parts),
+                        ("CONTROL", read(srcdir, "command/control.py"))):
         text = fill(text, name, value)
     compile(text, output, "exec")
     with open(output, "w", encoding="utf-8") as file:
