@@ -378,15 +378,15 @@ static int exchange_gone(pw_exchange_t *x)
     struct pollfd pfd = {.events = POLLRDHUP};
     apr_socket_t *socket = ap_get_conn_socket(c);
 
-    if (c->aborted || c->master || !socket
-        || apr_os_sock_get(&pfd.fd, socket) != APR_SUCCESS) {
-        return c->aborted;
+    if (c->aborted) {
+        return 1;
     }
-    if (poll(&pfd, 1, 0) > 0
-        && (pfd.revents & (POLLRDHUP | POLLHUP | POLLERR))) {
-        c->aborted = 1;
+    if (c->master || !socket || apr_os_sock_get(&pfd.fd, socket) != APR_SUCCESS
+        || poll(&pfd, 1, 0) <= 0) {
+        return 0;
     }
-    return c->aborted;
+    c->aborted = (pfd.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+    return (pfd.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
 }
 
 /* ---- response ---------------------------------------------------------- */

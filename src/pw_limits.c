@@ -88,8 +88,10 @@ const char *pw_limits_instances(cmd_parms *cmd, void *mconfig, const char *arg)
 /* Nothing runs in no place at all. */
 static int least_of(const cmd_parms *cmd)
 {
-    return cmd->info == PW_LIMITS_FIELD(concurrency)
-           || cmd->info == PW_LIMITS_FIELD(thread_states);
+    apr_size_t field = (apr_size_t)cmd->info;
+
+    return field == APR_OFFSETOF(pw_limits_t, concurrency)
+           || field == APR_OFFSETOF(pw_limits_t, thread_states);
 }
 
 const char *pw_limits_number(cmd_parms *cmd, void *mconfig, const char *arg)
@@ -191,9 +193,9 @@ static int h2_workers(const ap_directive_t *d, int workers)
 {
     for (; d; d = d->next) {
         if (!strcasecmp(d->directive, "H2MaxWorkers")) {
-            int said = atoi(d->args);
+            long said = strtol(d->args, NULL, 10);
 
-            workers = said > 0 && said < workers ? said : workers;
+            workers = said > 0 && said < workers ? (int)said : workers;
         }
         if (d->first_child) {
             workers = h2_workers(d->first_child, workers);

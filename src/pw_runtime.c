@@ -343,12 +343,11 @@ static const char *const lease_words[] = {
     [PW_LEASE_TIMEOUT] = "it is still loading after WSGIStartupTimeout",
     [PW_LEASE_STOPPING] = "this child is ending",
     [PW_LEASE_FULL] = "all places are taken, and the queue is full",
-    [PW_LEASE_STUCK] = "all places are held by calls older than "
-                       "WSGIQueueTimeout",
+    [PW_LEASE_STUCK] =
+        "all places are held by calls older than WSGIQueueTimeout",
     [PW_LEASE_LATE] = "no place became free within WSGIQueueTimeout",
     [PW_LEASE_NONE] = "there is no thread for an interpreter",
-    [PW_LEASE_LIMIT] = "WSGIInterpreterLimit is reached, and no interpreter is "
-                       "idle",
+    [PW_LEASE_LIMIT] = "WSGIInterpreterLimit is reached, and none is idle",
 };
 
 /* The keeper watches a GIL that starves for as long as there are requests. */

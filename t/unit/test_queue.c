@@ -51,7 +51,7 @@ static void test_limits(void)
 {
     pw_pool_setup_t setup = {
         .concurrency = 2, .queue_limit = 0, .queue_timeout = MS(60000)};
-    pw_member_t *a, *b, *c;
+    pw_member_t *a = NULL, *b = NULL, *c;
     pw_refusals_t refusals;
 
     make_pool(&setup);
