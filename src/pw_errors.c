@@ -82,20 +82,39 @@ static size_t cut(const char *text, size_t len)
     return at > len - 4 ? at : len;
 }
 
+/* NULL where the collector takes the stream's type apart before the stream: at
+ * the end of an interpreter. No exception. */
+static pw_pymod_t *state_of(const stream_t *s)
+{
+    PyTypeObject *type = Py_TYPE(s);
+
+    return ((PyHeapTypeObject *)type)->ht_module ? pw_pymod_state_of(type)
+                                                 : NULL;
+}
+
 static void flush_part(stream_t *s)
 {
     if (s->held > 0) {
+        pw_pymod_t *mod = state_of(s);
         size_t held = s->held;
 
         s->held = 0;
-        pw_pymod_state_of(Py_TYPE(s))->partial--;
+        if (mod) {
+            mod->partial--;
+        }
         emit(s, s->part, held);
     }
 }
 
 static int keep(stream_t *s, const char *text, size_t len)
 {
+    pw_pymod_t *mod = state_of(s);
+
     if (len == 0) {
+        return 0;
+    }
+    if (!mod) {
+        emit(s, text, len);
         return 0;
     }
     if (!s->part) {
@@ -106,7 +125,7 @@ static int keep(stream_t *s, const char *text, size_t len)
         }
     }
     if (s->held == 0) {
-        pw_pymod_state_of(Py_TYPE(s))->partial++;
+        mod->partial++;
     }
     memcpy(s->part + s->held, text, len);
     s->held += len;
