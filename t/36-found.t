@@ -4,6 +4,8 @@
 use PWTest;
 use PWTest::Server;
 
+announce(qr/AH00161/) if !threaded();
+
 my $who = <<'END_APP';
 import json, os
 import polywsgi
@@ -26,7 +28,15 @@ def other(environ, start_response):
     return answer(environ, start_response, "other")
 END_APP
 
-my $server = PWTest::Server->new(name => 'found', conf => <<'END_CONF');
+# Under prefork one child, or an application would have a token in each.
+my $sizing = threaded() ? undef : <<'END_SIZING';
+StartServers 1
+MinSpareServers 1
+MaxSpareServers 1
+ServerLimit 1
+MaxRequestWorkers 1
+END_SIZING
+my $server = PWTest::Server->new(name => 'found', sizing => $sizing, conf => <<'END_CONF');
 WSGIScriptAlias /dir/ @DIR@/scripts/
 WSGIScriptAlias /noslash @DIR@/scripts
 WSGIScriptAlias /grouped/ @DIR@/scripts/ application-group=joined

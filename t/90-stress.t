@@ -32,6 +32,8 @@ my @work = (
 announce(qr/PW0401.*\/raw\/fail/, qr/PW0402/, qr/PW040[12] raw.* \| /,
     qr/PW0501 django/, qr/PW0501.*login/);
 
+announce(qr/AH00161/) if !threaded();
+
 sub once {
     my ($path, $options, $want, $incomplete) = @_;
     if ($want eq '0') {
