@@ -16,6 +16,9 @@ _stops = []  # likewise, of polywsgi.on_stop
 _subscribed = []  # likewise, of mod_wsgi: called with an event
 _phase = {"loading": True, "over": False}
 
+# Seconds that a hook has at least, but half of what is left for all.
+_LEAST = 0.5
+
 # The release of mod_wsgi whose names and arguments these are.
 _MOD_WSGI = (6, 0, 0)
 
@@ -103,7 +106,7 @@ def run_stop(seconds, reason):
     are left for all: (its name, what it raised or None, whether it is done,
     milliseconds that it had). None: there was none left."""
     with _lock:
-        share = seconds / (len(_subscribed) + len(_stops) or 1)
+        share = max(seconds / (len(_subscribed) + len(_stops) or 1), min(_LEAST, seconds / 2))
         if _subscribed:
             name, callback = _subscribed.pop(0)
             args, kwds = ("process_stopping",), {"shutdown_reason": reason}
