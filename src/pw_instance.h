@@ -50,6 +50,8 @@ typedef struct pw_gate_place_t {
     sem_t *turn;                  /* const: of the place's thread */
 } pw_gate_place_t;
 
+#define PW_NATIVES 256
+
 #define PW_TSTATE_BUCKETS 64
 
 typedef struct pw_tstate_table_t {
@@ -73,6 +75,10 @@ struct pw_instance_t {
     pw_gate_place_t *gate; /* atomic: the last at the gate; NULL: it is open */
 
     pw_held_t *unheld; /* atomic: what the next one to attach drops */
+
+    pid_t natives[PW_NATIVES]; /* life: OS threads of the application that were
+                                * seen at its end */
+    int native_count;          /* life: of them */
 
     PyInterpreterState *interp; /* life: NULL until created */
     PyThreadState *own;         /* life: its own thread's state */
@@ -217,6 +223,17 @@ void pw_interp_reap(pw_attached_t *at, int all);
 /* How many threads the application has started that still live; each is sent
  * SystemExit where `interrupt`. Attached. */
 int pw_interp_foreign_threads(pw_attached_t *at, int interrupt);
+
+/* Before an instance ends: notes the application's threads, for the next. */
+void pw_interp_remember_threads(pw_attached_t *at);
+
+/*
+ * Joins the threads that were noted. Waits until the OS threads are gone whose
+ * states pw_interp_foreign_threads has seen, and those of stop.py: CPython takes
+ * a thread's state off the list before the thread has let the GIL go, which lies
+ * in the memory of the interpreter. Detaches meanwhile. Returns how many remain.
+ */
+int pw_interp_await_gone(pw_attached_t *at);
 
 /* Drops every reference we hold, then ends the interpreter by
  * Py_EndInterpreter; the thread is detached afterwards. The main interpreter

@@ -9,11 +9,15 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "pw_exc.h"
 #include "pw_py.h"
 
 #define CAPSULE_NAME "polywsgi.instance"
+#define GONE_PATIENCE (2 * APR_USEC_PER_SEC)
+#define GONE_POLL 5000 /* microseconds */
 
 /* ---- the door ---------------------------------------------------------- */
 
@@ -553,6 +557,18 @@ static int is_cached(pw_instance_t *inst, const PyThreadState *ts)
     return found;
 }
 
+static void note_native(pw_instance_t *inst, pid_t native)
+{
+    for (int i = 0; i < inst->native_count; i++) {
+        if (inst->natives[i] == native) {
+            return;
+        }
+    }
+    if (inst->native_count < PW_NATIVES) {
+        inst->natives[inst->native_count++] = native;
+    }
+}
+
 /* In a subinterpreter every thread state that is neither cached nor ours is a
  * thread of the application. The list does not change under us: states come
  * and go in it only by threads that hold its GIL. */
@@ -567,11 +583,73 @@ static int walk_threads(pw_attached_t *at, int interrupt)
             continue;
         }
         count++;
+        note_native(inst, (pid_t)ts->native_thread_id);
         if (interrupt) {
             PyThreadState_SetAsyncExc(ts->thread_id, PyExc_SystemExit);
         }
     }
     return count;
+}
+
+/* Those that stop.py has run something in. Attached. */
+static void note_own_threads(pw_attached_t *at)
+{
+    PyObject *list = pw_interp_call(at, "ran_threads", "()"); /* new */
+
+    for (Py_ssize_t i = 0; list && i < PyList_Size(list); i++) {
+        note_native(at->instance,
+                    (pid_t)PyLong_AsLong(PyList_GetItem(list, i)));
+    }
+    PyErr_Clear();
+    Py_XDECREF(list);
+}
+
+static int count_natives(const pw_instance_t *inst)
+{
+    int count = 0;
+
+    for (int i = 0; i < inst->native_count; i++) {
+        count += syscall(SYS_tgkill, getpid(), inst->natives[i], 0) == 0;
+    }
+    return count;
+}
+
+/* An int of a function of src/py; 0 where it fails. Attached. */
+static int ask_int(pw_attached_t *at, const char *function, const char *format,
+                   double value)
+{
+    PyObject *answer = pw_interp_call(at, function, format, value); /* new */
+    int number =
+        answer && PyLong_Check(answer) ? (int)PyLong_AsLong(answer) : 0;
+
+    Py_XDECREF(answer);
+    PyErr_Clear();
+    return number;
+}
+
+void pw_interp_remember_threads(pw_attached_t *at)
+{
+    ask_int(at, "remember_threads", "()", 0);
+}
+
+int pw_interp_await_gone(pw_attached_t *at)
+{
+    pw_instance_t *inst = at->instance;
+    pw_instant_t deadline = pw_now() + GONE_PATIENCE;
+    PyThreadState *ts;
+    int left;
+
+    if (ask_int(at, "join_threads", "(d)", 1.0) > 0) {
+        return 1;
+    }
+    note_own_threads(at);
+    ts = PyEval_SaveThread();
+    do {
+        apr_sleep(GONE_POLL); /* also for one that ended unseen just now */
+        left = count_natives(inst);
+    } while (left > 0 && pw_now() < deadline);
+    PyEval_RestoreThread(ts);
+    return left;
 }
 
 /*
@@ -617,6 +695,21 @@ static void drop_references(pw_instance_t *inst)
 }
 
 /*
+ * Under the lock of creation: CPython (3.14.8) does not bear well that one
+ * interpreter is made while another ends (docs/internals, "Found, and not
+ * understood"). The lock is waited for detached: the own thread must not sit on
+ * a GIL meanwhile.
+ */
+static void end_interpreter(pw_instance_t *inst, PyThreadState *fresh)
+{
+    PyEval_SaveThread();
+    pw_lock_take(&inst->rt->creating);
+    PyEval_RestoreThread(fresh);
+    Py_EndInterpreter(fresh);
+    pw_lock_release(&inst->rt->creating);
+}
+
+/*
  * The state that created the interpreter is kept until here (cpython 134144),
  * but Py_EndInterpreter wants a fresh one: one that ran Python makes 3.13
  * complain of its dummy thread.
@@ -642,7 +735,7 @@ int pw_interp_end(pw_attached_t *at)
         PyEval_RestoreThread(fresh);
         PyThreadState_Clear(inst->own);
         PyThreadState_Delete(inst->own);
-        Py_EndInterpreter(fresh);
+        end_interpreter(inst, fresh);
         pw_metrics_add(&inst->rt->metrics, instances_ended);
     }
     at->ts = NULL;

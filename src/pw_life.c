@@ -222,10 +222,16 @@ static void life_end(pw_instance_t *inst)
 
     if (inst->interp) {
         pw_interp_enter_own(inst, &at);
+        if (inst->functions) {
+            pw_interp_remember_threads(&at);
+        }
         run_stop(&at, END_STOP_MS / 1000.0, end_reason(inst));
         pw_stacks_close(&at);
         if (inst->spec->isolation != PW_ISOLATION_MAIN) {
             left = end_threads(&at, END_INTERRUPT_MS);
+            if (left == 0) {
+                left = pw_interp_await_gone(&at);
+            }
         }
         if (left > 0
             || (PW_RENEWALS == 0

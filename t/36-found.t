@@ -261,7 +261,7 @@ sub refused {
 
 subtest 'WSGIInterpreterLimit' => sub {
     announce(qr/PW0318/, qr/PW0323/);
-    my $s = PWTest::Server->new(name => 'limit', conf => <<'END_CONF');
+    my $s = PWTest::Server->new(name => 'limit', sizing => $sizing, conf => <<'END_CONF');
 WSGIInterpreterLimit 2
 WSGIScriptAlias /dir/ @DIR@/scripts/
 WSGIScriptAlias /joined/ @DIR@/scripts/ application-group=joined

@@ -151,8 +151,9 @@ sub package_dir {
 # All of the table in one httpd, each in its own interpreter.
 sub server {
     my ($name, $more) = @_;
-    my $conf = ($more || '') . "\nWSGIShutdownTimeout 4\nWSGIPythonHome \@VENVS\@/web\n"
-        . join '', map { "WSGIScriptAlias /$_->{name} \@DIR\@/apps/$_->{name}.py"
+    my $conf = ($more || '') . "\nWSGIShutdownTimeout 4\n" . join '', map {
+        "<WSGIInterpreter $_->{name}>\nWSGIPythonHome \@VENVS\@/web\n</WSGIInterpreter>\n"
+            . "WSGIScriptAlias /$_->{name} \@DIR\@/apps/$_->{name}.py"
             . " application-group=$_->{name}\n" } @table;
     my $s = PWTest::Server->new(name => "threads-$name", conf => $conf);
     my $closed = PWTest::Server::free_port();

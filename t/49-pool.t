@@ -5,6 +5,7 @@ use PWTest;
 use PWTest::Server;
 use JSON::PP qw(decode_json);
 
+plan skip_all => 'a child of prefork runs one request' if !threaded();
 my $own_gil = python_at_least(13);
 my $ends    = python_at_least(14);
 

@@ -6,7 +6,7 @@ use PWTest;
 use PWTest::Server;
 use POSIX ();
 
-plan skip_all => 'needs threads' if !threaded();
+plan skip_all => 'idle connections hold the threads of other MPMs' if mpm() ne 'event';
 plan skip_all => 'a loop holds the one GIL of all' if !python_at_least(13);
 alarm 600;
 

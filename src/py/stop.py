@@ -2,6 +2,9 @@
 
 import sys
 
+_ran = []  # native ids of threads that were started here
+_remembered = []  # threads that there were when the end began
+
 
 def _run_bounded(function, seconds):
     """Runs it in a thread of its own: it may wait for threads for ever."""
@@ -11,6 +14,7 @@ def _run_bounded(function, seconds):
     done.acquire()
 
     def run():
+        _ran.append(_thread.get_native_id())
         try:
             function()
         except Exception as error:
@@ -63,6 +67,27 @@ def stop(budget):
             stream.flush()
         except Exception:
             continue
+
+
+def remember_threads():
+    """Before the end begins: what is to be joined when it is over."""
+    threading = sys.modules.get("threading")
+    if threading is not None:
+        ours = (threading._MainThread, threading._DummyThread)
+        _remembered[:] = [t for t in threading.enumerate() if not isinstance(t, ours)]
+
+
+def join_threads(seconds):
+    """Joins those that were there, daemons too: a thread that has left Python's list
+    may still be on its way out. Returns how many have not ended."""
+    for thread in _remembered:
+        thread.join(seconds)
+    return sum(thread.is_alive() for thread in _remembered)
+
+
+def ran_threads():
+    """The native ids of the threads that stop() and hooks have run in."""
+    return _ran
 
 
 def threads():
