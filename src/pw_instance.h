@@ -229,9 +229,10 @@ void pw_interp_remember_threads(pw_attached_t *at);
 
 /*
  * Joins the threads that were noted. Waits until the OS threads are gone whose
- * states pw_interp_foreign_threads has seen, and those of stop.py: CPython takes
- * a thread's state off the list before the thread has let the GIL go, which lies
- * in the memory of the interpreter. Detaches meanwhile. Returns how many remain.
+ * states pw_interp_foreign_threads has seen, and those of stop.py: CPython
+ * takes a thread's state off the list before the thread has let the GIL go,
+ * which lies in the memory of the interpreter. Detaches meanwhile. Returns how
+ * many remain.
  */
 int pw_interp_await_gone(pw_attached_t *at);
 
