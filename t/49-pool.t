@@ -101,6 +101,12 @@ sub calls {
     return scalar grep { $_ eq $name } split /\n/, $text;
 }
 
+sub status_of {
+    my ($name) = @_;
+    my $all = $server->get_json('/status?format=json')->{interpreters};
+    return (grep { $_->{name} eq $name } @$all)[0];
+}
+
 sub release {
     my ($name) = @_;
     write_text("$server->{dir}/var/$name", 'go');
@@ -125,8 +131,8 @@ subtest 'a full queue' => sub {
     my $held = ask('/narrow/hold?narrow');
     wait_for { calls('narrow') };
     my @waiting = map { ask("/narrow?waits$_") } 1 .. 2;
-    my $refused;
-    wait_for { ($refused = $server->get('/narrow?refused'))->{status} == 503 };
+    ok(wait_for { status_of('narrow')->{queued} == 2 }, 'two wait');
+    my $refused = $server->get('/narrow?refused');
     is($refused->{status}, 503, 'refused');
     ok($refused->{h}{'retry-after'}, 'with Retry-After');
     announce(qr/PW0120/);
@@ -263,9 +269,7 @@ subtest 'WSGIParkLimit' => sub {
     } 60;
     ok($parked, 'an instance with a thread that does not stop is parked');
     ok(wait_for {
-        my $all = $server->get_json('/status?format=json')->{interpreters};
-        my ($one) = grep { $_->{name} eq 'parking' } @$all;
-        $one->{replacement_due};
+        status_of('parking')->{replacement_due};
     }, 'the status says that the child is due');
     my $before = keys %seen;
     $seen{ token('/parking') }++ for 1 .. 20;
