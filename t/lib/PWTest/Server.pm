@@ -182,6 +182,8 @@ sub children {
 
 sub signal {
     my ($self, $name) = @_;
+    # A HUP ends children as a stop does: see stop.
+    PWTest::wait_until_quiet($self->{port}) if $_[1] eq 'HUP' && $self->alive;
     # 0 would be our own process group.
     return $self->alive ? kill $name => $self->{pid} : 0;
 }
