@@ -614,22 +614,22 @@ static int count_natives(const pw_instance_t *inst)
     return count;
 }
 
-/* An int of a function of src/py; 0 where it fails. Attached. */
-static int ask_int(pw_attached_t *at, const char *function, const char *format,
-                   double value)
-{
-    PyObject *answer = pw_interp_call(at, function, format, value); /* new */
-    int number =
-        answer && PyLong_Check(answer) ? (int)PyLong_AsLong(answer) : 0;
-
-    Py_XDECREF(answer);
-    PyErr_Clear();
-    return number;
-}
-
 void pw_interp_remember_threads(pw_attached_t *at)
 {
-    ask_int(at, "remember_threads", "()", 0);
+    Py_XDECREF(pw_interp_call(at, "remember_threads", "()"));
+    PyErr_Clear();
+}
+
+/* Of the threads that were noted, those that do not end; 0 where it cannot be
+ * asked. Attached. */
+static int join_noted(pw_attached_t *at)
+{
+    PyObject *left = pw_interp_call(at, "join_threads", "(d)", 1.0); /* new */
+    int count = left ? (int)PyLong_AsLong(left) : 0;
+
+    Py_XDECREF(left);
+    PyErr_Clear();
+    return count;
 }
 
 int pw_interp_await_gone(pw_attached_t *at)
@@ -639,7 +639,7 @@ int pw_interp_await_gone(pw_attached_t *at)
     PyThreadState *ts;
     int left;
 
-    if (ask_int(at, "join_threads", "(d)", 1.0) > 0) {
+    if (join_noted(at) > 0) {
         return 1;
     }
     note_own_threads(at);

@@ -24,8 +24,7 @@ import subprocess
 import tempfile
 import time
 
-import instructions
-from servers import build_load, free_port, user_lines
+from servers import Settings, build_load, free_port, user_lines
 
 CONF = """\
 ServerRoot {root}
@@ -78,7 +77,7 @@ class Httpd:
     def __init__(self, args, threads, names):
         self.root = tempfile.mkdtemp(prefix="pw-crowds-")
         os.chmod(self.root, 0o755)
-        settings = instructions.Settings(self.root, args.module, args.httpd, args.apxs)
+        settings = Settings(self.root, args.module, args.httpd, args.apxs)
         self.load = build_load(settings)
         for name in names:
             self.write(name + ".py", APP)
