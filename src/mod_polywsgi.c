@@ -112,7 +112,6 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
     settle(resolved);
     resolved->multithread =
         ask_mpm(AP_MPMQ_IS_THREADED) != AP_MPMQ_NOT_SUPPORTED;
-    resolved->most_children = processes;
     resolved->map.processes = processes > 0 ? processes : 1;
     resolved->multiprocess = processes > 1;
     if (!is_first_pass()) {

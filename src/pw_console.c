@@ -254,7 +254,7 @@ static const char *answer_status(const console_t *c, pw_text_t *to)
         .python = pw_pyversion(to->pool),
         .now = apr_time_now(),
         .started = ap_scoreboard_image->global->restart_time,
-        .most_children = resolved->most_children,
+        .most_children = resolved->map.processes,
     };
 
     pw_show_json(&show, to);

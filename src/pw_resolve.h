@@ -24,7 +24,6 @@ typedef struct pw_resolved_t {
     int may_find;          /* requests may find scripts (pw_found) */
     int multithread;       /* what the MPM does; set in post_config */
     int multiprocess;
-    int most_children;       /* that serve at once, likewise */
     pw_stats_t *stats;       /* likewise; NULL: no shared memory */
     const char *control_dir; /* likewise (pw_console); NULL: no sockets */
     apr_array_header_t *control_users; /* of uid_t: who is answered there */

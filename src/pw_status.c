@@ -169,7 +169,7 @@ static int answer(request_rec *r, const format_t *format)
         .python = pw_pyversion(r->pool),
         .now = apr_time_now(),
         .started = ap_scoreboard_image->global->restart_time,
-        .most_children = resolved->most_children,
+        .most_children = resolved->map.processes,
     };
     pw_text_t text;
 
