@@ -146,7 +146,9 @@ WSGIShutdownTimeout 1
 WSGIScriptAlias / @DIR@/apps/hangs.py
 END_CONF
     ok($s->start, 'started') or return;
-    ok(wait_for { grep { -e "/proc/$_" } $s->children }, 'a child is there');
+    # Before that a child may be the one that only tries what the run-time user may read,
+    # and a signal ends httpd at once.
+    ok(wait_for { scalar $s->lines(qr/resuming normal operations/) }, 'httpd has its children');
     my $took = $s->stop(limit => 20, busy => 1);
     ok(defined $took, 'httpd ends by itself') or return;
     is($s->{status}, 0, sprintf 'with status 0, after %.1f s', $took);

@@ -6,6 +6,8 @@ use PWTest;
 
 plan skip_all => 'the benchmark runs the event MPM' if mpm() ne 'event';
 plan skip_all => 'nothing to measure under a sanitizer' if $ENV{PW_T_SANITIZER};
+plan skip_all => 'the benchmark takes a Python where it lies, and only root can read this one'
+    if $ENV{PW_T_PYTHON_HOME};
 plan skip_all => 'once as root is enough: it takes a minute' if $> != 0;
 
 my $var  = "$ENV{PW_T_DIR}/var";

@@ -85,9 +85,13 @@ sub polywsgi {
         '-f', "$dir/httpd.conf", @args);
 }
 
+# By the copy of a Python that only root can read, where it is one.
 sub ask_as {
     my ($user, $command, @args) = @_;
-    return as_user($user, "$ENV{PW_T_BUILD}/polywsgi", $command, '--socket-dir', $sockets, @args);
+    my $home = $ENV{PW_T_PYTHON_HOME};
+    local $ENV{LD_LIBRARY_PATH} = "$home/lib" if $home;
+    return as_user($user, $home ? "$home/bin/python3" : (), "$ENV{PW_T_BUILD}/polywsgi",
+        $command, '--socket-dir', $sockets, @args);
 }
 
 # Requests that stay until the file is there.

@@ -201,7 +201,7 @@ class Contestant:
             if any(server.process.poll() is not None for server in self.servers):
                 return "it ended: " + self.servers[-1].last_words()
             time.sleep(0.1)
-        return why
+        return why + self.servers[0].last_words()
 
 
 # ---- processes ----
