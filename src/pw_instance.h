@@ -7,6 +7,7 @@
 #ifndef PW_INSTANCE_H
 #define PW_INSTANCE_H
 
+#include "pw_ghost.h"
 #include "pw_interp.h"
 #include "pw_keeper.h"
 #include "pw_lock.h"
@@ -25,13 +26,17 @@ typedef struct pw_thread_t {
     void *request;       /* this thread: the GATEWAY's, see pw_runtime.h */
     const void *last[PW_LAST_PLACES]; /* this thread: the instance it had last,
                                        * by interpreter; only compared */
-    sem_t turn;         /* posted by the thread before it at a gate */
-    pw_caller_t caller; /* this thread: its place in pw_stats */
+    sem_t turn;                 /* posted by the thread before it at a gate */
+    pw_caller_t caller;         /* this thread: its place in pw_stats */
+    struct pw_thread_t *next;   /* ghosts.lock: of the runtime's */
+    struct pw_tstate_t *ghosts; /* ghosts.lock, atomic: states of it that were
+                                 * deleted by others */
 } pw_thread_t;
 
 /* One cached thread state. */
 struct pw_tstate_t {
-    pw_tstate_t *next;   /* instance.lock: chain of its bucket */
+    pw_tstate_t *next;   /* instance.lock: chain of its bucket; ghosts.lock:
+                          * of the ghosts */
     apr_uint64_t serial; /* const: of the OS thread it belongs to */
     PyThreadState *ts;   /* const: used only by that thread */
     apr_uint64_t used;   /* instance.lock: clock of the table at last use */
@@ -129,6 +134,7 @@ struct pw_runtime_t {
     int *numbers;              /* atomic: of instances made, by interpreter */
     struct pw_scale_t *scales; /* keeper: by index of the interpreter */
     pw_lock_t creating;        /* held while an interpreter is created */
+    pw_ghosts_t ghosts;        /* of thread states, and the OS threads */
     pw_lock_t lock;            /* guards the fields below */
     pw_cond_t changed;         /* an instance's thread has ended, or a load */
     pw_instance_t *instances;  /* lock: all that have a thread */

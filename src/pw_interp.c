@@ -129,6 +129,9 @@ static void attach_in_turn(pw_attached_t *at, pw_thread_t *thread)
     queue_at_gate(at->instance, &place);
     PyEval_RestoreThread(at->ts);
     pass_gate(at->instance, &place);
+    if (__atomic_load_n(&thread->ghosts, __ATOMIC_RELAXED)) {
+        pw_ghost_bury(&at->instance->rt->ghosts, thread);
+    }
 }
 
 int pw_interp_enter(pw_instance_t *inst, pw_attached_t *at)
@@ -244,8 +247,7 @@ void pw_interp_reap(pw_attached_t *at, int all)
 
     for (e = take_one(at->instance, all); e; e = take_one(at->instance, all)) {
         PyThreadState_Clear(e->ts); /* may run Python: threading.local */
-        PyThreadState_Delete(e->ts);
-        free(e);
+        pw_ghost_delete(&at->instance->rt->ghosts, e);
         pw_metrics_add(&at->instance->rt->metrics, tstates_freed);
         pw_stats_tstates(at->instance->member.stats, -1);
     }

@@ -11,6 +11,8 @@
  *   2. pw_runtime.lock   list of instances, one for the child; cold paths only
  *   3. pw_pool.lock      one for each interpreter; never held while attached
  *   4. pw_instance.lock  thread states of one instance
+ *   5. pw_ghosts.lock    OS threads and what is left of states of theirs; taken
+ *                        attached or not, no GIL is waited for in it
  * The end of a request waits on a lock of its own (pw_request.c), taken
  * attached or not: no other is taken while it is held.
  * pw_runtime.dumping (pw_stacks.c) is taken alone or below pw_runtime.lock, and

@@ -58,6 +58,21 @@
  */
 #define PW_GIL_STARVES (PY_VERSION_HEX < 0x030D0000)
 
+/*
+ * Before PyThreadState_Delete from another thread than the state's: CPython would
+ * take the calling thread's own state out of its memory instead, so that
+ * PyGILState_Ensure took a finalizer into the main interpreter (pystate.c:
+ * unbind_gilstate_tstate asserts that the two are the same).
+ */
+static inline void pw_py_unbind(PyThreadState *ts)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    ts->_status.bound_gilstate = 0;
+#else
+    (void)ts;
+#endif
+}
+
 /* Slots of a module that knows subinterpreters. */
 #if PY_VERSION_HEX >= 0x030C0000
 #define PW_MOD_SLOT_SUBINTERPRETERS                                            \

@@ -45,6 +45,7 @@ static void thread_ended(void *record)
         }
     }
     pw_lock_release(&rt->lock);
+    pw_ghost_leave(&rt->ghosts, thread);
     pw_stats_caller_end(&thread->caller);
     this_thread = NULL;
     sem_destroy(&thread->turn);
@@ -66,6 +67,7 @@ pw_thread_t *pw_runtime_thread(pw_runtime_t *rt)
             __atomic_add_fetch(&rt->next_serial, 1, __ATOMIC_RELAXED);
         pw_metrics_add(&rt->metrics, threads_seen);
         pw_stats_caller(rt->setup.counted, &thread->caller, thread->serial);
+        pw_ghost_enlist(&rt->ghosts, thread);
         this_thread = thread;
     }
     return this_thread;
@@ -203,6 +205,7 @@ static apr_status_t start_python(pw_runtime_t *rt, apr_pool_t *cpool)
                PY_MAJOR_VERSION, PY_MINOR_VERSION);
         return APR_EGENERAL;
     }
+    pw_ghost_start(&rt->ghosts);
     if (PW_PRIME_DATETIME) {
         Py_XDECREF(PyImport_ImportModule("_datetime"));
         Py_XDECREF(PyImport_ImportModule("datetime"));
@@ -714,6 +717,7 @@ static pw_runtime_t *new_runtime(const pw_runtime_setup_t *setup,
         rt->setup.counted = pw_stats_join(NULL, cpool, 0, "", &shared);
     }
     pw_lock_init(&rt->creating);
+    pw_lock_init(&rt->ghosts.lock);
     pw_lock_init(&rt->lock);
     pw_cond_init(&rt->changed);
     pw_lock_init(&rt->dumping);

@@ -50,6 +50,35 @@ static int logged(const char *text)
 
 static const pw_log_t test_log = {.write = log_write};
 
+/* ---- one block of memory whose end is watched --------------------------- */
+
+static void *watched;            /* atomic: a block, until it is freed */
+static __thread void *last_used; /* the state of the last call */
+
+#ifndef PW_SANITIZER /* theirs is watched better */
+void __libc_free(void *block);
+void free(void *block)
+{
+    void *expected = block;
+
+    if (block) {
+        __atomic_compare_exchange_n(&watched, &expected, NULL, 0,
+                                    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    }
+    __libc_free(block);
+}
+#endif
+
+static void watch(void *block)
+{
+    __atomic_store_n(&watched, block, __ATOMIC_SEQ_CST);
+}
+
+static int is_freed(void)
+{
+    return __atomic_load_n(&watched, __ATOMIC_SEQ_CST) == NULL;
+}
+
 /* ---- a polywsgi module with streams that drop everything --------------- */
 
 static PyObject *stream_method(PyObject *self, PyObject *args)
@@ -205,6 +234,7 @@ static long call(const pw_app_spec_t *app, long argument)
         result = value ? PyLong_AsLong(value) : -1;
         PyErr_Clear();
         Py_XDECREF(value);
+        last_used = at.ts;
         pw_interp_leave(&at);
     }
     pw_runtime_return(&lease);
@@ -341,6 +371,57 @@ static void test_thread_states(void)
     ok(pw_metrics_get(m, tstates_created) - pw_metrics_get(m, tstates_freed)
            <= 3,
        "and at most three are left, of this thread");
+}
+
+typedef struct visit_t {
+    const pw_app_spec_t *app;
+    apr_uint64_t called; /* atomic: it has a state */
+    apr_uint64_t until;  /* so many states are freed */
+} visit_t;
+
+static void *visit(void *arg)
+{
+    visit_t *v = arg;
+
+    call(v->app, 0);
+    watch(last_used);
+    __atomic_store_n(&v->called, 1, __ATOMIC_SEQ_CST);
+    reaches(&pw_runtime_metrics(rt)->tstates_freed, v->until);
+    return NULL;
+}
+
+/*
+ * The state of a thread that lives is deleted by another thread. CPython still
+ * points to it from the thread it belongs to, and writes there when that thread
+ * attaches another one.
+ */
+static void test_ghost(const pw_app_spec_t *bounded, const pw_app_spec_t *other)
+{
+    pw_metrics_t *m = pw_runtime_metrics(rt);
+    apr_uint64_t freed;
+    pthread_t id;
+    visit_t v;
+
+    ok(call(other, 0) > 0 && call(bounded, 0) == 1, "a thread has a state");
+    watch(last_used);
+    freed = pw_metrics_get(m, tstates_freed);
+    ok(run_threads(bounded, 1, 1) == 0, "another thread exceeds the bound");
+    ok(reaches(&m->tstates_freed, freed + 2), "both are deleted");
+#ifndef PW_SANITIZER
+    ok(!is_freed(), "the memory of one whose thread lives stays");
+    ok(call(other, 0) > 0 && is_freed(),
+       "until that thread has attached another");
+#endif
+    ok(call(bounded, 0) == 1, "then it gets a new one");
+    v = (visit_t){.app = bounded, .until = freed + 4};
+    pthread_create(&id, NULL, visit, &v);
+    ok(reaches(&v.called, 1) && call(bounded, 0) == 1
+           && reaches(&m->tstates_freed, freed + 4),
+       "another loses its state to this one");
+    pthread_join(id, NULL);
+#ifndef PW_SANITIZER
+    ok(is_freed(), "and ends without having attached another");
+#endif
 }
 
 static void test_failed_load(const pw_app_spec_t *app)
@@ -505,7 +586,8 @@ int main(void)
         PW_HAVE_OWN_GIL ? PW_ISOLATION_OWN_GIL : PW_ISOLATION_SHARED_GIL;
     pw_runtime_setup_t setup = {.module_name = "polywsgi",
                                 .module_init = module_init};
-    pw_app_spec_t *one, *two, *three, *failing, *missing, *daemon_app, *busy;
+    pw_app_spec_t *one, *two, *three, *failing, *missing, *daemon_app, *busy,
+        *bounded;
     const char *scripts[FOUND_SCRIPTS];
     pw_interp_spec_t *later;
     pw_map_t *map;
@@ -528,6 +610,8 @@ int main(void)
     busy = add_app(map, "busy", PW_ISOLATION_SHARED_GIL,
                    write_script("busy.py", busy_py));
     add_app(map, "hanging", sub, write_script("hanging.py", hanging_py));
+    bounded = add_app(map, "bounded", sub, one->script);
+    bounded->interp->thread_states = 1;
     later = add_interp(map, "later", sub);
     later->later = 1;
     map->own = new_interp("", sub);
@@ -539,6 +623,7 @@ int main(void)
     ok(pw_runtime_start(apool, &setup, &rt) == APR_SUCCESS, "Python starts");
     test_calls(one, two, three);
     test_thread_states();
+    test_ghost(bounded, one);
     test_failed_load(failing);
     test_missing(missing);
     test_busy(busy, missing);

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * pw_ghost: an allocator that keeps one block where it is told to, and the list
+ * of what it has kept, by OS thread.
+ */
+#include "pw_ghost.h"
+
+#include <stdlib.h>
+
+#include "pw_instance.h"
+
+/* ---- the allocator ----------------------------------------------------- */
+
+static void *raw_malloc(void *ctx, size_t size)
+{
+    const pw_ghosts_t *g = ctx;
+
+    return g->raw.malloc(g->raw.ctx, size);
+}
+
+static void *raw_calloc(void *ctx, size_t count, size_t size)
+{
+    const pw_ghosts_t *g = ctx;
+
+    return g->raw.calloc(g->raw.ctx, count, size);
+}
+
+static void *raw_realloc(void *ctx, void *block, size_t size)
+{
+    const pw_ghosts_t *g = ctx;
+
+    return g->raw.realloc(g->raw.ctx, block, size);
+}
+
+static void raw_free(void *ctx, void *block)
+{
+    pw_ghosts_t *g = ctx;
+
+    if (block && block == __atomic_load_n(&g->deleting, __ATOMIC_RELAXED)) {
+        __atomic_store_n(&g->deleting, NULL, __ATOMIC_RELAXED);
+        return;
+    }
+    g->raw.free(g->raw.ctx, block);
+}
+
+void pw_ghost_start(pw_ghosts_t *g)
+{
+    PyMemAllocatorEx ours = {.ctx = g,
+                             .malloc = raw_malloc,
+                             .calloc = raw_calloc,
+                             .realloc = raw_realloc,
+                             .free = raw_free};
+
+    PyMem_GetAllocator(PYMEM_DOMAIN_RAW, &g->raw);
+    PyMem_SetAllocator(PYMEM_DOMAIN_RAW, &ours);
+}
+
+/* ---- ghosts ------------------------------------------------------------ */
+
+static void free_ghosts(const pw_ghosts_t *g, pw_tstate_t *ghost)
+{
+    pw_tstate_t *next;
+
+    for (; ghost; ghost = next) {
+        next = ghost->next;
+        g->raw.free(g->raw.ctx, ghost->ts);
+        free(ghost);
+    }
+}
+
+static pw_tstate_t *take_ghosts(pw_ghosts_t *g, pw_thread_t *thread)
+{
+    pw_tstate_t *ghosts;
+
+    pw_lock_assert(&g->lock);
+    ghosts = thread->ghosts;
+    __atomic_store_n(&thread->ghosts, NULL, __ATOMIC_RELAXED);
+    return ghosts;
+}
+
+void pw_ghost_enlist(pw_ghosts_t *g, pw_thread_t *thread)
+{
+    pw_lock_take(&g->lock);
+    thread->next = g->threads;
+    g->threads = thread;
+    pw_lock_release(&g->lock);
+}
+
+void pw_ghost_leave(pw_ghosts_t *g, pw_thread_t *thread)
+{
+    pw_thread_t **p = &g->threads;
+    pw_tstate_t *ghosts;
+
+    pw_lock_take(&g->lock);
+    while (*p != thread) {
+        p = &(*p)->next;
+    }
+    *p = thread->next;
+    ghosts = take_ghosts(g, thread);
+    pw_lock_release(&g->lock);
+    free_ghosts(g, ghosts);
+}
+
+static pw_thread_t *find_locked(pw_ghosts_t *g, apr_uint64_t serial)
+{
+    pw_thread_t *thread = g->threads;
+
+    pw_lock_assert(&g->lock);
+    while (thread && thread->serial != serial) {
+        thread = thread->next;
+    }
+    return thread;
+}
+
+void pw_ghost_delete(pw_ghosts_t *g, pw_tstate_t *entry)
+{
+    pw_thread_t *owner;
+
+    pw_lock_take(&g->lock);
+    owner = find_locked(g, entry->serial);
+    __atomic_store_n(&g->deleting, owner ? entry->ts : NULL, __ATOMIC_RELAXED);
+    pw_py_unbind(entry->ts);
+    PyThreadState_Delete(entry->ts);
+    if (owner && !__atomic_load_n(&g->deleting, __ATOMIC_RELAXED)) {
+        entry->next = owner->ghosts;
+        __atomic_store_n(&owner->ghosts, entry, __ATOMIC_RELAXED);
+        entry = NULL;
+    }
+    __atomic_store_n(&g->deleting, NULL, __ATOMIC_RELAXED);
+    pw_lock_release(&g->lock);
+    free(entry);
+}
+
+void pw_ghost_bury(pw_ghosts_t *g, pw_thread_t *thread)
+{
+    pw_tstate_t *ghosts;
+
+    pw_lock_take(&g->lock);
+    ghosts = take_ghosts(g, thread);
+    pw_lock_release(&g->lock);
+    free_ghosts(g, ghosts);
+}
