@@ -2,12 +2,13 @@
  *
  * pw_ghost: deletes a cached thread state for an OS thread that is elsewhere.
  *
- * CPython (3.12 and later) remembers in each OS thread the state that it attached
- * last (bind_gilstate_tstate in pystate.c), and the next time that this thread
- * attaches another state it clears a bit in the remembered one. Who deletes a state
- * from another thread leaves that memory dangling there, and somebody else's memory
- * gets the write. So the memory stays, as a ghost, until its OS thread has attached
- * another state or has ended. docs/internals.md, "Found and understood".
+ * CPython (3.12 and later) remembers in each OS thread the state that it
+ * attached last (bind_gilstate_tstate in pystate.c), and when this thread
+ * attaches another one it clears a bit in the remembered one. Who deletes a
+ * state from another thread leaves that pointer dangling, and somebody else's
+ * memory gets the write. So the memory stays, as a ghost, until its OS thread
+ * has attached another state or has ended. docs/internals.md, "Found and
+ * understood".
  */
 #ifndef PW_GHOST_H
 #define PW_GHOST_H
@@ -25,8 +26,8 @@ typedef struct pw_ghosts_t {
     struct pw_thread_t *threads; /* lock: all that have not ended */
 } pw_ghosts_t;
 
-/* Puts an allocator before CPython's raw one, which stays until the process ends.
- * Once, when Python has started and no other thread runs. */
+/* Puts an allocator before CPython's raw one, which stays until the process
+ * ends. Once, when Python has started and no other thread runs. */
 void pw_ghost_start(pw_ghosts_t *ghosts);
 
 /* An OS thread comes, and goes with its ghosts. That thread itself. */

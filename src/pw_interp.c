@@ -16,6 +16,11 @@
 #include "pw_py.h"
 
 #define CAPSULE_NAME "polywsgi.instance"
+#ifdef PW_NO_TICKET /* only to be measured: t/bench/ratios.py ticket */
+#define PW_TICKET 0
+#else
+#define PW_TICKET 1
+#endif
 #define GONE_PATIENCE (2 * APR_USEC_PER_SEC)
 #define GONE_POLL 5000 /* microseconds */
 
@@ -126,9 +131,13 @@ static void attach_in_turn(pw_attached_t *at, pw_thread_t *thread)
 {
     pw_gate_place_t place = {.turn = &thread->turn};
 
-    queue_at_gate(at->instance, &place);
+    if (PW_TICKET) {
+        queue_at_gate(at->instance, &place);
+    }
     PyEval_RestoreThread(at->ts);
-    pass_gate(at->instance, &place);
+    if (PW_TICKET) {
+        pass_gate(at->instance, &place);
+    }
     if (__atomic_load_n(&thread->ghosts, __ATOMIC_RELAXED)) {
         pw_ghost_bury(&at->instance->rt->ghosts, thread);
     }
@@ -697,21 +706,6 @@ static void drop_references(pw_instance_t *inst)
 }
 
 /*
- * Under the lock of creation: CPython (3.14.8) does not bear well that one
- * interpreter is made while another ends (docs/internals, "Found, and not
- * understood"). The lock is waited for detached: the own thread must not sit on
- * a GIL meanwhile.
- */
-static void end_interpreter(pw_instance_t *inst, PyThreadState *fresh)
-{
-    PyEval_SaveThread();
-    pw_lock_take(&inst->rt->creating);
-    PyEval_RestoreThread(fresh);
-    Py_EndInterpreter(fresh);
-    pw_lock_release(&inst->rt->creating);
-}
-
-/*
  * The state that created the interpreter is kept until here (cpython 134144),
  * but Py_EndInterpreter wants a fresh one: one that ran Python makes 3.13
  * complain of its dummy thread.
@@ -737,7 +731,7 @@ int pw_interp_end(pw_attached_t *at)
         PyEval_RestoreThread(fresh);
         PyThreadState_Clear(inst->own);
         PyThreadState_Delete(inst->own);
-        end_interpreter(inst, fresh);
+        Py_EndInterpreter(fresh);
         pw_metrics_add(&inst->rt->metrics, instances_ended);
     }
     at->ts = NULL;

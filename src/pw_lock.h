@@ -17,9 +17,8 @@
  * attached or not: no other is taken while it is held.
  * pw_runtime.dumping (pw_stacks.c) is taken alone or below pw_runtime.lock, and
  * no other while it is held.
- * Creating and ending an interpreter hold pw_runtime.creating, which nests in
- * nothing and in which no other of these is taken, but by what a finalizer of
- * the application logs.
+ * Creating an interpreter holds pw_runtime.creating, which nests in nothing and
+ * in which no other of these is taken.
  */
 #ifndef PW_LOCK_H
 #define PW_LOCK_H

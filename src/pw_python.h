@@ -59,8 +59,8 @@
 #define PW_GIL_STARVES (PY_VERSION_HEX < 0x030D0000)
 
 /*
- * Before PyThreadState_Delete from another thread than the state's: CPython would
- * take the calling thread's own state out of its memory instead, so that
+ * Before PyThreadState_Delete from another thread than the state's: CPython
+ * would make the calling thread forget its own state instead, so that
  * PyGILState_Ensure took a finalizer into the main interpreter (pystate.c:
  * unbind_gilstate_tstate asserts that the two are the same).
  */

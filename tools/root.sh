@@ -25,6 +25,7 @@ packages=(apache2-bin apache2-dev autoconf ca-certificates clang curl gcc gdb
     python3 python3-dev python3-pip python3-venv util-linux)
 # Where a release has them.
 more=(trac radicale mercurial openssl python3.14 python3.14-dev python3.14-venv
+    python3.14-dbg
     python3.15 python3.15-dev python3.15-venv)
 
 # The archive that apt of this machine takes Debian itself from.

@@ -48,13 +48,26 @@ sub recycled {
     return $n;
 }
 
+# The least while so many more are replaced: at other moments there are two.
+sub least_rss {
+    my ($pid, $during) = @_;
+    my $until = recycled() + $during;
+    my $least;
+    wait_for {
+        my $now = process_rss($pid);
+        $least = $now if !defined $least || $now < $least;
+        recycled() >= $until;
+    } 600;
+    return $least;
+}
+
 my @clients = map { client() } 1 .. 3;
 ok((wait_for { recycled() >= $settle } 600), "$settle replaced");
-my $before = process_rss($pid);
+my $before = least_rss($pid, 30);
 my $from   = recycled();
 ok((wait_for { recycled() >= $from + $times } 60 + 4 * $times), "$times more");
 my $n    = recycled() - $from;
-my $more = process_rss($pid) - $before;
+my $more = least_rss($pid, 30) - $before;
 write_text($stop, 'stop');
 my ($good, $bad) = (0, 0);
 for my $c (@clients) {
@@ -64,7 +77,8 @@ for my $c (@clients) {
     diag("a failed request: $first") if $b;
 }
 is($bad, 0, "none of $good requests failed");
-# What one instance has more or less than the next is in it: 20 MB.
+# What one instance has more or less than the next is in it, and what the C library
+# keeps in the arenas of its threads: 20 MB.
 diag("$more KB more after $n instances");
 cmp_ok($more, '<', 20 * $n + 20000, "$more KB more after $n instances");
 $s->stop;

@@ -6,8 +6,11 @@ import os
 import sys
 import tempfile
 import threading
+import warnings
 from wsgiref.validate import validator
 
+# A debug build of CPython warns of each file that the collector closes.
+warnings.simplefilter("ignore", ResourceWarning)
 TEXT = [("Content-Type", "text/plain")]
 closed = 0
 kept = {}
