@@ -133,6 +133,7 @@ struct pw_exchange_t {
     const char *scheme;   /* "http" or "https": wsgi.url_scheme */
     int head;             /* 1: HEAD, no body is sent */
     int sendfile;         /* 1: a file may be sent by sendfile */
+    int map_files;        /* 1: it may be mapped into memory */
     int has_body;         /* 0: read_body would give the end at once */
     int may_buffer;       /* 1: a method that comes with a body: read_ahead */
     int input_terminated; /* 1: read_body ends by itself (always, in httpd) */

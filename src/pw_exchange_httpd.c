@@ -531,6 +531,14 @@ static int uses_sendfile(const request_rec *r, int said)
     return said >= 0 ? said : core->enable_sendfile == ENABLE_SENDFILE_ON;
 }
 
+/* EnableMMAP, as the default handler reads it. */
+static int maps_files(const request_rec *r)
+{
+    const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
+
+    return core->enable_mmap != ENABLE_MMAP_OFF;
+}
+
 /* What the sections of the request say. */
 static void apply_options(pw_exchange_t *x, owner_t *o)
 {
@@ -550,6 +558,7 @@ static void apply_options(pw_exchange_t *x, owner_t *o)
         x->uri = apr_pstrcat(r->pool, r->uri, "?", r->args, NULL);
     }
     x->sendfile = uses_sendfile(r, dir->enable_sendfile);
+    x->map_files = maps_files(r);
 }
 
 int pw_exchange_httpd_overridden(const pw_exchange_t *x)

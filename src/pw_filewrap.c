@@ -5,6 +5,7 @@
  */
 #include "pw_filewrap.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <apr_portable.h>
 
@@ -89,10 +90,21 @@ static int find_part(pw_request_t *rq, PyObject *file, part_t *part)
 }
 
 /*
+ * A file that is cut while it is mapped ends the child by SIGBUS. What is opened
+ * for reading is like a document of httpd's; what the application writes, a
+ * temporary file for example, it may also cut.
+ */
+static int is_read_only(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    return flags >= 0 && (flags & O_ACCMODE) == O_RDONLY;
+}
+
+/*
  * apr_os_file_put marks the file as one that nobody closes, and the mark would
  * stay when a filter sets the bucket aside; apr_file_dup takes it off and
- * registers the closing. No mmap: a file that is cut meanwhile would end the
- * child by SIGBUS.
+ * registers the closing.
  */
 static apr_status_t add_file(pw_request_t *rq, const part_t *part,
                              apr_off_t length)
@@ -113,7 +125,8 @@ static apr_status_t add_file(pw_request_t *rq, const part_t *part,
         return rv;
     }
     bucket = apr_brigade_insert_file(rq->bb, own, part->offset, length, rpool);
-    apr_bucket_file_enable_mmap(bucket, 0);
+    apr_bucket_file_enable_mmap(bucket,
+                                rq->x->map_files && is_read_only(part->fd));
     apr_bucket_file_set_buf_size(bucket, BLOCK_SIZE);
     return APR_SUCCESS;
 }

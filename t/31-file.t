@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # wsgi.file_wrapper.
 use PWTest;
+use PWTest::Server;
 use JSON::PP;
 
 my $var = "$ENV{PW_T_DIR}/var";
@@ -140,6 +141,42 @@ subtest 'through mod_deflate' => sub {
         headers => [ 'Accept-Encoding' => 'gzip' ]);
     is($a->{h}{'content-encoding'}, 'gzip', 'compressed');
     ok($a->{complete}, 'complete');
+};
+
+# Seen in the address space of the child, while a client does not read on.
+subtest 'mapped where httpd would map a document' => sub {
+    my $s = PWTest::Server->new(name => 'mapped', conf => <<'END_CONF');
+WSGIScriptAlias / @DIR@/apps/send.py
+<Location /off>
+    EnableMMAP Off
+</Location>
+END_CONF
+    my $file = "$s->{dir}/var/large.bin";
+    $s->app('send.py', <<"END_APP");
+def application(environ, start_response):
+    mode = "r+b" if environ["PATH_INFO"] == "/writes" else "rb"
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return environ["wsgi.file_wrapper"](open("$file", mode))
+END_APP
+    ok($s->start, 'started') or return;
+    sh_truncate($file, 64 * 1048576);
+    chmod 0666, $file;
+    my %seen;
+    for my $path (qw(reads off writes)) {
+        my $conn = $s->connect;
+        $conn->send(PWTest::HTTP::head(path => "/$path"));
+        my $a = $conn->read_head;
+        is($a->{status}, 200, "/$path");
+        my $maps = sub { scalar grep { /large\.bin/ } map { read_text("/proc/$_/maps") } $s->children };
+        $seen{$path} = $path eq 'reads' ? wait_for { $maps->() } : $maps->();
+        $conn->read_body($a, 'GET');
+        is(length $a->{body}, 64 * 1048576, 'all of it');
+        $conn->close;
+    }
+    ok($seen{reads}, 'a file opened for reading');
+    ok(!$seen{off}, 'not with EnableMMAP Off');
+    ok(!$seen{writes}, 'nor one that the application may write to');
+    $s->stop;
 };
 
 finish();
