@@ -4,7 +4,7 @@
 
     t/bench/ratios.py --module DIR/mod_polywsgi.so [RATIO ...]
 
-RATIO: bytes file upload scaling fairness syscalls; by default all. Each is
+RATIO: bytes file upload scaling fairness ticket syscalls; by default all. Each is
 the median of interleaved rounds in one httpd, so that a busy machine changes
 both sides. See t/bench/README.md.
 """
@@ -54,6 +54,9 @@ class Httpd:
         return interleaved(self.meter, [self.found[name] for name in names], workload,
                            self.args.rounds, seconds or self.args.seconds)
 
+    def compare_once(self, name, workload):
+        return self.meter.run(self.found[name], workload, self.args.seconds)
+
     def turns(self, ms):
         """Turns of plain.compute that cost ours so many ms of CPU."""
         probe = Workload("probe", "", [Request("cpu?100000")], connections=1)
@@ -75,10 +78,21 @@ def cost(name, rounds, other, goal):
     return says(name, ratio(rounds, other, "cpu"), goal, of=of)
 
 
+def python_opens(httpd):
+    """What it costs the application alone to open the file that is sent, in µs."""
+    costs = [middle(httpd.compare(["ours"], Workload(page, "", [Request(page)]))["ours"])["cpu"]
+             for page in ("opens", "hello")]
+    return costs[0] - costs[1]
+
+
 def against_static(args, page):
     for mmap, sendfile in WAYS:
         with Httpd(args, mmap, sendfile) as httpd:
             results = httpd.compare(["ours", "static"], Workload(page, "", [Request(page)], MIB))
+            if page == "file":
+                print("    its open() and getsize() in Python: %.0f µs, %.2f of the static file"
+                      % (opened := python_opens(httpd),
+                         opened / middle(results["static"])["cpu"]))
         way = "EnableMMAP %s, EnableSendfile %s" % (mmap, sendfile)
         yield cost("%s 1 MiB, %s" % (page, way), results["ours"], results["static"], 1.05)
 
@@ -143,6 +157,24 @@ def fairness(args):
                        of="%.1f ms to %.1f ms" % (found["p99"] / 1000, found["p50"] / 1000))
 
 
+def ticket(args):
+    """The rate with the gate against a module that was built without it."""
+    if not args.without:
+        print("ticket: needs --without, a module built by `make CPPFLAGS=-DPW_NO_TICKET`")
+        return
+    other = argparse.Namespace(**dict(vars(args), module=args.without))
+    with Httpd(args) as ours_, Httpd(other) as theirs:
+        for ms in (0.25, 10):
+            work = Workload("ticket", "", [ours_.turns(ms)], connections=32)
+            rounds = [(ours_.compare_once("ours", work), theirs.compare_once("ours", work))
+                      for _ in range(args.rounds)]
+            mine, others = ([pair[side] for pair in rounds] for side in (0, 1))
+            yield says("32 clients, %g ms of CPU: rate to that without the ticket" % ms,
+                       ratio(mine, others, "rate"), 0.8, True,
+                       "p99 %.0f ms to %.0f ms" % (middle(mine)["p99"] / 1000,
+                                                   middle(others)["p99"] / 1000))
+
+
 # ---- system calls ----
 
 
@@ -189,13 +221,16 @@ def syscalls(args):
 
 RATIOS = {"bytes": lambda args: against_static(args, "bytes"),
           "file": lambda args: against_static(args, "file"),
-          "upload": upload, "scaling": scaling, "fairness": fairness, "syscalls": syscalls}
+          "upload": upload, "scaling": scaling, "fairness": fairness, "ticket": ticket,
+          "syscalls": syscalls}
 
 
 def main():
     signal.signal(signal.SIGTERM, lambda *unused: sys.exit(1))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     bench.common_options(parser)
+    parser.add_argument("--without", metavar="MODULE",
+                        help="built by `make CPPFLAGS=-DPW_NO_TICKET`, for the ratio ticket")
     parser.add_argument("ratios", nargs="*", metavar="RATIO", help=" ".join(RATIOS))
     args = parser.parse_args()
     if not set(args.ratios) <= set(RATIOS):

@@ -50,6 +50,13 @@ def cpu(environ):
     return "text/plain", b"%d" % compute(int(environ["QUERY_STRING"]))
 
 
+def opens(environ):
+    """What send_file asks of Python, and no file is sent."""
+    os.path.getsize(FILE)
+    open(FILE, "rb").close()
+    return "text/plain", b"Hello, world!\n"
+
+
 def send_file(environ, start_response):
     size = os.path.getsize(FILE)
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(size))])
@@ -57,7 +64,7 @@ def send_file(environ, start_response):
 
 
 PAGES = {"hello": hello, "json": as_json, "bytes": big, "upload": upload, "sleep": sleep,
-         "cpu": cpu}
+         "cpu": cpu, "opens": opens}
 
 
 def application(environ, start_response):
