@@ -134,6 +134,8 @@ subtest 'the counters' => sub {
         my $sum = 0;
         $sum += $_ for values %{ $i->{served} }, values %{ $i->{refused} };
         is($i->{accepted}, $sum + $i->{dropped}, "$i->{name}: accepted = served + refused + dropped");
+        my @over = grep { $_->{thread_states} > 80 } @{ $i->{instances} };
+        is(scalar @over, 0, "$i->{name}: thread states at most as many as threads");
     }
 };
 $server->stop;
