@@ -90,9 +90,9 @@ static int find_part(pw_request_t *rq, PyObject *file, part_t *part)
 }
 
 /*
- * A file that is cut while it is mapped ends the child by SIGBUS. What is opened
- * for reading is like a document of httpd's; what the application writes, a
- * temporary file for example, it may also cut.
+ * A file that is cut while it is mapped ends the child by SIGBUS. What is
+ * opened for reading is like a document of httpd's; what the application
+ * writes, a temporary file for example, it may also cut.
  */
 static int is_read_only(int fd)
 {

@@ -17,14 +17,15 @@ static int is_control(unsigned char c)
     return c < 0x20 || c == 0x7f;
 }
 
-/* RFC 9110 section 5.6.2, one bit for each ASCII character: ! # $ % & ' * + - .
- * and digits; letters, ^ and _; ` and letters, | and ~. */
+/* RFC 9110 section 5.6.2. */
 static int is_token(unsigned char c)
 {
-    static const apr_uint32_t tokens[4] = {0, 0x03ff6cfa, 0xc7fffffe,
-                                           0x57ffffff};
+    static const unsigned char tokens[256] = {
+        ['0' ... '9'] = 1,  ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1, ['!'] = 1,
+        ['#' ... '\''] = 1, ['*'] = 1,         ['+'] = 1,         ['-'] = 1,
+        ['.'] = 1,          ['^' ... '`'] = 1, ['|'] = 1,         ['~'] = 1};
 
-    return c < 0x80 && (tokens[c >> 5] >> (c & 31) & 1);
+    return tokens[c];
 }
 
 int pw_header_is(const char *name, apr_size_t len, const char *word)
@@ -32,6 +33,11 @@ int pw_header_is(const char *name, apr_size_t len, const char *word)
     return (*name | 0x20) == *word && strlen(word) == len
            && strncasecmp(name, word, len) == 0;
 }
+
+/* The lengths of the words below, a bit for each. */
+#define HOP_LENGTHS                                                            \
+    (1u << 2 | 1u << 7 | 1u << 8 | 1u << 10 | 1u << 16 | 1u << 17 | 1u << 18   \
+     | 1u << 19)
 
 static int is_hop_by_hop(const char *name, apr_size_t len)
 {
@@ -48,6 +54,10 @@ static int is_hop_by_hop(const char *name, apr_size_t len)
         "upgrade",
     };
 
+    /* Few names have the length of one. */
+    if (len > 19 || !(HOP_LENGTHS >> len & 1)) {
+        return 0;
+    }
     for (apr_size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         if (pw_header_is(name, len, words[i])) {
             return 1;

@@ -270,19 +270,20 @@ static int join(PyObject *env, PyObject *key, PyObject *first, PyObject *second)
     return rc;
 }
 
+/* Did the place have this value the last time? */
+static int has_value(const pw_header_key_t *place, const char *value)
+{
+    return place->value
+           && strcmp((const char *)PyUnicode_1BYTE_DATA(place->value), value)
+                  == 0;
+}
+
 /* The value as str, kept where it may come again. New. */
 static PyObject *header_value(pw_header_key_t *place, const char *value)
 {
-    size_t len;
-    PyObject *object;
+    size_t len = strlen(value);
+    PyObject *object = text(value, len);
 
-    if (place && place->value
-        && strcmp((const char *)PyUnicode_1BYTE_DATA(place->value), value)
-               == 0) {
-        return Py_NewRef(place->value);
-    }
-    len = strlen(value);
-    object = text(value, len);
     if (object && place && place->again && len < PW_HEADER_VALUE_MAX
         && PyUnicode_IS_ASCII(object)) {
         Py_XSETREF(place->value, Py_NewRef(object));
@@ -307,6 +308,10 @@ static void emit_header(pw_emit_t *to, const char *name, const char *value)
     PyObject *key, *object;
 
     if (f->failed) {
+        return;
+    }
+    if (place && has_value(place, value)) {
+        set_header(f, place->key, place->value);
         return;
     }
     key = place ? Py_NewRef(place->key) : make_key(name, len);
