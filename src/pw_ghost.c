@@ -5,6 +5,7 @@
  */
 #include "pw_ghost.h"
 
+#include <dlfcn.h>
 #include <stdlib.h>
 
 #include "pw_instance.h"
@@ -43,7 +44,18 @@ static void raw_free(void *ctx, void *block)
     g->raw.free(g->raw.ctx, block);
 }
 
-void pw_ghost_start(pw_ghosts_t *g)
+/* CPython calls these functions until the process is gone; httpd unloads its
+ * modules before that, also in a child. */
+static void pin_module(void)
+{
+    Dl_info info;
+
+    if (dladdr((void *)raw_free, &info) && info.dli_fname) {
+        dlopen(info.dli_fname, RTLD_NOW | RTLD_NODELETE);
+    }
+}
+
+void pw_ghost_start(pw_ghosts_t *g, const pw_log_t *log)
 {
     PyMemAllocatorEx ours = {.ctx = g,
                              .malloc = raw_malloc,
@@ -51,6 +63,8 @@ void pw_ghost_start(pw_ghosts_t *g)
                              .realloc = raw_realloc,
                              .free = raw_free};
 
+    g->log = log;
+    pin_module();
     PyMem_GetAllocator(PYMEM_DOMAIN_RAW, &g->raw);
     PyMem_SetAllocator(PYMEM_DOMAIN_RAW, &ours);
 }
@@ -112,6 +126,28 @@ static pw_thread_t *find_locked(pw_ghosts_t *g, apr_uint64_t serial)
     return thread;
 }
 
+/* What puts something before each block hides the state from raw_free. */
+static void say_once(pw_ghosts_t *g)
+{
+    int said = g->said;
+
+    pw_lock_assert(&g->lock);
+    g->said = 1;
+    if (!said) {
+        pw_log(g->log, PW_LOG_ERR,
+               "PW0113 polywsgi: something stands before CPython's raw memory "
+               "allocator (PyMem_SetupDebugHooks, a memory profiler): each "
+               "interpreter that ends may damage this process from now on. "
+               "Mend: leave it out, or WSGIMaxRequests, WSGIIdleTimeout and "
+               "WSGIThreadStates");
+    }
+}
+
+/*
+ * Our own clearing of bound_gilstate, and what PyThreadState_Delete writes to
+ * the same byte, may meet the owner's: all of them leave that bit cleared, and
+ * nothing but an assertion of a debug build reads what else may be lost.
+ */
 void pw_ghost_delete(pw_ghosts_t *g, pw_tstate_t *entry)
 {
     pw_thread_t *owner;
@@ -121,7 +157,10 @@ void pw_ghost_delete(pw_ghosts_t *g, pw_tstate_t *entry)
     __atomic_store_n(&g->deleting, owner ? entry->ts : NULL, __ATOMIC_RELAXED);
     pw_py_unbind(entry->ts);
     PyThreadState_Delete(entry->ts);
-    if (owner && !__atomic_load_n(&g->deleting, __ATOMIC_RELAXED)) {
+    if (__atomic_load_n(&g->deleting, __ATOMIC_RELAXED)) {
+        say_once(g);
+    }
+    else if (owner) {
         entry->next = owner->ghosts;
         __atomic_store_n(&owner->ghosts, entry, __ATOMIC_RELAXED);
         entry = NULL;

@@ -14,6 +14,7 @@
 #define PW_GHOST_H
 
 #include "pw_lock.h"
+#include "pw_log.h"
 #include "pw_python.h"
 
 struct pw_thread_t;
@@ -22,13 +23,16 @@ struct pw_tstate_t;
 typedef struct pw_ghosts_t {
     PyMemAllocatorEx raw; /* const: CPython's own raw allocator, below ours */
     void *deleting;       /* atomic: the state whose memory is to stay */
+    const pw_log_t *log;  /* const: */
+    int said;             /* lock: that memory did not stay */
     pw_lock_t lock;       /* guards the fields below, and threads' ghosts */
     struct pw_thread_t *threads; /* lock: all that have not ended */
 } pw_ghosts_t;
 
 /* Puts an allocator before CPython's raw one, which stays until the process
- * ends. Once, when Python has started and no other thread runs. */
-void pw_ghost_start(pw_ghosts_t *ghosts);
+ * ends, and the module with it. Once, when Python has started and no other
+ * thread runs. */
+void pw_ghost_start(pw_ghosts_t *ghosts, const pw_log_t *log);
 
 /* An OS thread comes, and goes with its ghosts. That thread itself. */
 void pw_ghost_enlist(pw_ghosts_t *ghosts, struct pw_thread_t *thread);
@@ -38,7 +42,8 @@ void pw_ghost_leave(pw_ghosts_t *ghosts, struct pw_thread_t *thread);
  * PyThreadState_Clear, and takes the entry. Attached to its interpreter. */
 void pw_ghost_delete(pw_ghosts_t *ghosts, struct pw_tstate_t *entry);
 
-/* Frees the ghosts of the calling thread, which has attached another state. */
+/* Frees the ghosts of the calling thread, which has attached another state;
+ * before 3.12 it remembers its first one for ever, and they stay. */
 void pw_ghost_bury(pw_ghosts_t *ghosts, struct pw_thread_t *thread);
 
 #endif

@@ -65,32 +65,64 @@ static void evict_locked(pw_instance_t *inst)
     }
 }
 
-/* PyThreadState_New binds the state to the calling OS thread and needs no
- * GIL. */
-static pw_tstate_t *create_locked(pw_instance_t *inst, apr_uint64_t serial,
-                                  int *evicted)
+/*
+ * Without the table's lock: where tracemalloc runs, PyThreadState_New waits for
+ * a GIL. It binds the state to the calling OS thread, and needs none itself.
+ */
+static pw_tstate_t *new_entry(pw_instance_t *inst, apr_uint64_t serial)
 {
-    pw_tstate_table_t *t = &inst->tstates;
     pw_tstate_t *e = calloc(1, sizeof(*e));
 
-    pw_lock_assert(&inst->lock);
     if (!e) {
         return NULL;
     }
     e->serial = serial;
+    e->depth = 1;
     e->ts = PyThreadState_New(inst->interp);
     if (!e->ts) {
         free(e);
         return NULL;
     }
-    *evicted = ++t->count > t->bound;
-    if (*evicted) {
-        evict_locked(inst);
-    }
-    e->next = *bucket(t, serial);
-    *bucket(t, serial) = e;
     pw_metrics_add(&inst->rt->metrics, tstates_created);
     pw_stats_tstates(inst->member.stats, 1);
+    return e;
+}
+
+/* Nobody but the calling thread makes entries of its serial. */
+static void add_entry(pw_instance_t *inst, pw_tstate_t *e)
+{
+    pw_tstate_table_t *t = &inst->tstates;
+    int over;
+
+    pw_lock_take(&inst->lock);
+    over = ++t->count > t->bound;
+    if (over) {
+        evict_locked(inst);
+    }
+    e->next = *bucket(t, e->serial);
+    *bucket(t, e->serial) = e;
+    pw_lock_release(&inst->lock);
+    if (over) {
+        pw_pool_nudge(&inst->member);
+    }
+}
+
+static pw_tstate_t *find_or_add(pw_instance_t *inst, apr_uint64_t serial)
+{
+    pw_tstate_t *e;
+
+    pw_lock_take(&inst->lock);
+    e = find_locked(inst, serial);
+    if (e) {
+        e->depth++;
+    }
+    pw_lock_release(&inst->lock);
+    if (!e) {
+        e = new_entry(inst, serial);
+        if (e) {
+            add_entry(inst, e);
+        }
+    }
     return e;
 }
 
@@ -138,7 +170,8 @@ static void attach_in_turn(pw_attached_t *at, pw_thread_t *thread)
     if (PW_TICKET) {
         pass_gate(at->instance, &place);
     }
-    if (__atomic_load_n(&thread->ghosts, __ATOMIC_RELAXED)) {
+    if (PW_GILSTATE_FOLLOWS
+        && __atomic_load_n(&thread->ghosts, __ATOMIC_RELAXED)) {
         pw_ghost_bury(&at->instance->rt->ghosts, thread);
     }
 }
@@ -146,26 +179,10 @@ static void attach_in_turn(pw_attached_t *at, pw_thread_t *thread)
 int pw_interp_enter(pw_instance_t *inst, pw_attached_t *at)
 {
     pw_thread_t *thread = pw_runtime_thread(inst->rt);
-    pw_tstate_t *e;
-    int evicted = 0;
+    pw_tstate_t *e = thread ? find_or_add(inst, thread->serial) : NULL;
 
-    if (!thread) {
-        return -1;
-    }
-    pw_lock_take(&inst->lock);
-    e = find_locked(inst, thread->serial);
-    if (!e) {
-        e = create_locked(inst, thread->serial, &evicted);
-    }
-    if (e) {
-        e->depth++;
-    }
-    pw_lock_release(&inst->lock);
     if (!e) {
         return -1;
-    }
-    if (evicted) {
-        pw_pool_nudge(&inst->member);
     }
     at->instance = inst;
     at->entry = e;

@@ -58,6 +58,10 @@
  */
 #define PW_GIL_STARVES (PY_VERSION_HEX < 0x030D0000)
 
+/* In which CPython an OS thread remembers the state that it attached last;
+ * before 3.12 it remembers its first one, for ever. */
+#define PW_GILSTATE_FOLLOWS (PY_VERSION_HEX >= 0x030C0000)
+
 /*
  * Before PyThreadState_Delete from another thread than the state's: CPython
  * would make the calling thread forget its own state instead, so that

@@ -205,7 +205,7 @@ static apr_status_t start_python(pw_runtime_t *rt, apr_pool_t *cpool)
                PY_MAJOR_VERSION, PY_MINOR_VERSION);
         return APR_EGENERAL;
     }
-    pw_ghost_start(&rt->ghosts);
+    pw_ghost_start(&rt->ghosts, &map->log);
     if (PW_PRIME_DATETIME) {
         Py_XDECREF(PyImport_ImportModule("_datetime"));
         Py_XDECREF(PyImport_ImportModule("datetime"));

@@ -9,7 +9,7 @@ use POSIX ();
 
 plan skip_all => 'needs threads' if !threaded();
 my $clients = $ENV{PW_RECYCLE_CLIENTS} || 64;
-my $rounds  = $ENV{PW_RECYCLE_ROUNDS}  || 40;
+my $rounds  = $ENV{PW_RECYCLE_ROUNDS}  || 100;
 my $every   = $ENV{PW_RECYCLE_EVERY}   // 50;
 alarm 900;
 
@@ -147,7 +147,7 @@ is($count{instances_parked}, 0, 'nothing was parked');
 is($count{tstates_freed}, $count{tstates_created}, 'every thread state is gone')
     if python_at_least(13);
 unlike(join('', $server->lines(qr/PW0201|PW010[127]/)), qr/PW/, 'each that was made has loaded');
-cmp_ok($count{instances_ended}, '>=', 4, "$count{instances_ended} instances were replaced")
+cmp_ok($count{instances_ended}, '>=', 2, "$count{instances_ended} instances were replaced")
     if $every && python_at_least(13);
 
 finish();
