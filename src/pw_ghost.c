@@ -12,31 +12,36 @@
 
 /* ---- the allocator ----------------------------------------------------- */
 
+/*
+ * Not by the context that CPython hands on: where it puts its default allocator
+ * in place for a moment, another thread may read the function of the one and
+ * the context of the other.
+ */
+static pw_ghosts_t *installed; /* const: set once in a child */
+
 static void *raw_malloc(void *ctx, size_t size)
 {
-    const pw_ghosts_t *g = ctx;
-
-    return g->raw.malloc(g->raw.ctx, size);
+    (void)ctx;
+    return installed->raw.malloc(installed->raw.ctx, size);
 }
 
 static void *raw_calloc(void *ctx, size_t count, size_t size)
 {
-    const pw_ghosts_t *g = ctx;
-
-    return g->raw.calloc(g->raw.ctx, count, size);
+    (void)ctx;
+    return installed->raw.calloc(installed->raw.ctx, count, size);
 }
 
 static void *raw_realloc(void *ctx, void *block, size_t size)
 {
-    const pw_ghosts_t *g = ctx;
-
-    return g->raw.realloc(g->raw.ctx, block, size);
+    (void)ctx;
+    return installed->raw.realloc(installed->raw.ctx, block, size);
 }
 
 static void raw_free(void *ctx, void *block)
 {
-    pw_ghosts_t *g = ctx;
+    pw_ghosts_t *g = installed;
 
+    (void)ctx;
     if (block && block == __atomic_load_n(&g->deleting, __ATOMIC_RELAXED)) {
         __atomic_store_n(&g->deleting, NULL, __ATOMIC_RELAXED);
         return;
@@ -57,13 +62,13 @@ static void pin_module(void)
 
 void pw_ghost_start(pw_ghosts_t *g, const pw_log_t *log)
 {
-    PyMemAllocatorEx ours = {.ctx = g,
-                             .malloc = raw_malloc,
+    PyMemAllocatorEx ours = {.malloc = raw_malloc,
                              .calloc = raw_calloc,
                              .realloc = raw_realloc,
                              .free = raw_free};
 
     g->log = log;
+    installed = g;
     pin_module();
     PyMem_GetAllocator(PYMEM_DOMAIN_RAW, &g->raw);
     PyMem_SetAllocator(PYMEM_DOMAIN_RAW, &ours);

@@ -21,7 +21,8 @@ VERSION_IF = re.compile(r"\s*#\s*(if|ifdef|ifndef|elif)\b.*\b(PY_VERSION_HEX"
                         r"|AP_SERVER_\w+|AP_MODULE_MAGIC\w*|MODULE_MAGIC\w*"
                         r"|APR_M\w+_VERSION)")
 VERSION_FILES = ("pw_python.h", "pw_lock.h")
-STATE_FILES = ("mod_polywsgi.c", "mod_wsgi.c", "pw_runtime.c")
+STATE_FILES = ("mod_polywsgi.c", "mod_wsgi.c", "pw_runtime.c",
+               "pw_ghost.c")
 # Tables that CPython's API wants without const; nothing writes to them.
 PY_TABLES = re.compile(r"\b(PyModuleDef|PyMethodDef|PyMemberDef|PyGetSetDef"
                        r"|PyType_Slot|PyType_Spec|PyModuleDef_Slot)\b")
@@ -184,7 +185,7 @@ def statements(source):
             text += char
 
 
-def state_in_two_files(sources, _floors):
+def state_in_few_files(sources, _floors):
     bad = []
     for source in sources:
         if source.base in STATE_FILES or source.base.endswith(".h"):
@@ -256,7 +257,7 @@ RULES = (
     ("no PyGILState, no Py_Finalize, no static type", forbidden_words),
     ("#if on a version only in the shims", version_ifs_in_one_place),
     ("no open question in the source", nothing_is_left_to_do),
-    ("mutable state only in two files", state_in_two_files),
+    ("mutable state only in a few files", state_in_few_files),
     ("every file has its head, no line is over 80", heads_and_width),
     ("every log code has one place", codes_are_unique),
     ("a name of src/py is in one file", python_names_are_unique),
