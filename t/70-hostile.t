@@ -183,7 +183,10 @@ sub tries {
     my ($l, $path, $round) = @_;
     my $status = $path =~ /good/ ? 200 : $path =~ /hang/ ? 503 : 500;
     return if $status == 503 && $round > 1;
-    is($l->get($path)->{status}, $status, $path);
+    # On a busy machine a load may take longer than WSGIStartupTimeout here: 503.
+    my $got;
+    wait_for { ($got = $l->get($path)->{status}) == $status };
+    is($got, $status, $path);
     ok(wait_for {
         $l->get($path);
         $l->lines(qr/PW0201 .*\Q$path\E\b.*cannot load/) >= $round;

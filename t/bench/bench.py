@@ -62,7 +62,7 @@ def options():
                         help="does it work? No peers, one round, meaningless figures")
     args = parser.parse_args()
     if args.quick:
-        args.rounds, args.seconds, args.peers = 1, 0.1, ""
+        args.rounds, args.seconds, args.peers = 1, 0.3, ""
     return args
 
 
