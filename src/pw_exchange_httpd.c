@@ -538,19 +538,15 @@ static int maps_head(const request_rec *r, pw_head_e map_head)
     return map_head == PW_HEAD_TO_GET;
 }
 
-static int uses_sendfile(const request_rec *r, int said)
+/* EnableSendfile, where the directive of ours says nothing, and EnableMMAP, as
+ * the default handler reads them. */
+static void apply_file_options(pw_exchange_t *x, const request_rec *r, int said)
 {
     const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
 
-    return said >= 0 ? said : core->enable_sendfile == ENABLE_SENDFILE_ON;
-}
-
-/* EnableMMAP, as the default handler reads it. */
-static int maps_files(const request_rec *r)
-{
-    const core_dir_config *core = ap_get_core_module_config(r->per_dir_config);
-
-    return core->enable_mmap != ENABLE_MMAP_OFF;
+    x->sendfile =
+        said >= 0 ? said : core->enable_sendfile == ENABLE_SENDFILE_ON;
+    x->map_files = core->enable_mmap != ENABLE_MMAP_OFF;
 }
 
 /* What the sections of the request say. */
@@ -571,8 +567,7 @@ static void apply_options(pw_exchange_t *x, owner_t *o)
     if (dir->log_query > 0 && r->args) {
         x->uri = apr_pstrcat(r->pool, r->uri, "?", r->args, NULL);
     }
-    x->sendfile = uses_sendfile(r, dir->enable_sendfile);
-    x->map_files = maps_files(r);
+    apply_file_options(x, r, dir->enable_sendfile);
 }
 
 int pw_exchange_httpd_overridden(const pw_exchange_t *x)

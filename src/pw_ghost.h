@@ -24,8 +24,8 @@ typedef struct pw_ghosts_t {
     PyMemAllocatorEx raw; /* const: CPython's own raw allocator, below ours */
     void *deleting;       /* atomic: the state whose memory is to stay */
     const pw_log_t *log;  /* const: */
-    int said;             /* lock: that memory did not stay */
     pw_lock_t lock;       /* guards the fields below, and threads' ghosts */
+    int said;             /* lock: that memory did not stay */
     struct pw_thread_t *threads; /* lock: all that have not ended */
 } pw_ghosts_t;
 
