@@ -11,6 +11,7 @@ import os
 import re
 import socket
 import stat
+import struct
 import threading
 import time
 
@@ -80,15 +81,15 @@ def find(directory):
 
 
 def connect(sock, path, deadline):
-    """The kernel keeps a few who wait, and sends others away."""
-    while True:
-        sock.settimeout(max(deadline - time.monotonic(), 0.001))
-        try:
-            return sock.connect(path)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise TimeoutError from None
-            time.sleep(0.02)
+    """The kernel keeps a few who wait, and lets others in by turn: but only those
+    who sleep in connect(). Python's own time limit would make it try once."""
+    left = max(deadline - time.monotonic(), 0.001)
+    limit = struct.pack("ll", int(left), int(left % 1 * 1e6))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+    try:
+        sock.connect(path)
+    except BlockingIOError:
+        raise TimeoutError from None
 
 
 def receive(sock, deadline):

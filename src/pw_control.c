@@ -19,9 +19,10 @@
 
 #include "pw_lock.h"
 
-#define CLIENTS_MAX 8
+#define CLIENTS_MAX 32
 #define BACKLOG 64
 #define LINE_TIME (2 * APR_USEC_PER_SEC)   /* for its line to come */
+#define CROWD_TIME (APR_USEC_PER_SEC / 10) /* the same, where others wait */
 #define ANSWER_TIME (5 * APR_USEC_PER_SEC) /* for the answer to be taken */
 #define PAUSE APR_USEC_PER_SEC             /* where no descriptor is left */
 #define REFUSALS_EVERY (60 * APR_USEC_PER_SEC)
@@ -228,6 +229,16 @@ static void accept_one(pw_control_t *c)
 
 /* ---- the thread -------------------------------------------------------- */
 
+/* Where all places are taken, who says nothing gives its place up soon: as many
+ * as like to be silent do not keep one away who asks. */
+static pw_instant_t deadline_of(const pw_control_t *c, const client_t *client)
+{
+    if (c->count == CLIENTS_MAX && !client->pool) {
+        return client->deadline - (LINE_TIME - CROWD_TIME);
+    }
+    return client->deadline;
+}
+
 #define STOP 0
 #define LISTENER 1
 #define FIRST 2
@@ -237,9 +248,9 @@ static int wait_time(const pw_control_t *c, pw_instant_t now)
     pw_instant_t next = c->accept_at > now ? c->accept_at : PW_NEVER;
 
     for (int i = 0; i < c->count; i++) {
-        if (c->clients[i].deadline < next) {
-            next = c->clients[i].deadline;
-        }
+        pw_instant_t own = deadline_of(c, &c->clients[i]);
+
+        next = own < next ? own : next;
     }
     if (next == PW_NEVER) {
         return -1;
@@ -263,17 +274,18 @@ static int fill(const pw_control_t *c, struct pollfd *fds, pw_instant_t now)
 }
 
 /* From the last to the first: one that is dropped moves only those that have
- * had their turn. */
-static void serve(pw_control_t *c, const struct pollfd *fds)
+ * had their turn. now: of the poll, for an answer may take a while, and what
+ * has come meanwhile is not late. */
+static void serve(pw_control_t *c, const struct pollfd *fds, pw_instant_t now)
 {
     for (int i = c->count - 1; i >= 0; i--) {
         client_t *client = &c->clients[i];
-        int stays = pw_now() < client->deadline;
+        int stays = 1;
 
-        if (stays && fds[FIRST + i].revents) {
+        if (fds[FIRST + i].revents) {
             stays = client->pool ? send_answer(client) : read_line(c, client);
         }
-        if (!stays) {
+        if (!stays || now >= deadline_of(c, client)) {
             drop_client(c, i);
         }
     }
@@ -294,7 +306,7 @@ static void *control_main(void *control)
         if (fds[STOP].revents) {
             break;
         }
-        serve(c, fds);
+        serve(c, fds, pw_now());
         if (fds[LISTENER].revents) {
             accept_one(c);
         }
@@ -311,7 +323,7 @@ int pw_control_fits(const char *path)
 {
     struct sockaddr_un address;
 
-    return strlen(path) < sizeof(address.sun_path);
+    return strlen(path) + 1 < sizeof(address.sun_path); /* and a '~' */
 }
 
 static struct sockaddr_un address_of(const char *path)
@@ -342,17 +354,21 @@ int pw_control_is_dead(const char *path)
     return dead;
 }
 
+/* The socket gets its name when it listens: before that it refuses, as one does
+ * whose process is gone, and who asks then takes its file away. */
 static apr_status_t bind_socket(pw_control_t *c)
 {
     const char *path = c->setup->path;
     struct sockaddr_un address = address_of(path);
 
-    if (unlink(path) != 0 && errno != ENOENT) {
+    address.sun_path[strlen(path)] = '~';
+    if (unlink(address.sun_path) != 0 && errno != ENOENT) {
         return errno;
     }
     if (bind(c->listener, (struct sockaddr *)&address, sizeof(address)) != 0
-        || chmod(path, (mode_t)c->setup->mode) != 0
-        || listen(c->listener, BACKLOG) != 0) {
+        || chmod(address.sun_path, (mode_t)c->setup->mode) != 0
+        || listen(c->listener, BACKLOG) != 0
+        || rename(address.sun_path, path) != 0) {
         return errno;
     }
     return APR_SUCCESS;

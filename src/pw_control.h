@@ -16,7 +16,8 @@
  *
  * WHO CANNOT DO HARM. No call of the thread blocks on a client. A line has to
  * come, and an answer to be taken, within a time; few are served at once, and
- * others wait in the kernel. Nobody else waits for this thread.
+ * others wait in the kernel. Where those few are all there can be, the time for
+ * a line is short. Nobody else waits for this thread.
  */
 #ifndef PW_CONTROL_H
 #define PW_CONTROL_H

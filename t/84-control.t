@@ -326,17 +326,79 @@ cases(sub {
     { name => 'HTTP', send => "GET / HTTP/1.0\r\n\r\n", says => qr/"error":"not the/ },
     { name => 'quotes', send => "1 \"},\\\n", says => qr/"error":"no such/ });
 
+# Descriptors that a process has open.
+sub descriptors {
+    my ($pid) = @_;
+    opendir my $handle, "/proc/$pid/fd" or return -1;
+    return scalar grep { /^\d/ } readdir $handle;
+}
+
+# A process that keeps so many connections open and says nothing on them: its pid.
+# Whenever one is closed it makes another, until it is told to end.
+sub silent_crowd {
+    my ($path, $many, $crowded) = @_; # $crowded: a file to make then; or ''
+    my $pid = fork // die "fork: $!";
+    return $pid if $pid;
+    alarm 120;
+    my ($made, @all) = (0);
+    while (!-e "$dir/var/enough") {
+        my $sock = IO::Socket::UNIX->new(Peer => $path) or POSIX::_exit(1);
+        push @all, $sock;
+        shift @all if @all > $many;
+        write_text($crowded, '') if $crowded && ++$made == 2 * $many;
+    }
+    POSIX::_exit(0);
+}
+
+# The pace of this listener leaves a place only to those who wait in connect().
+subtest 'in turn' => sub {
+    my $fake   = "$sockets/99999995.sock";
+    my $listen = IO::Socket::UNIX->new(Local => $fake, Listen => 1) or die "$fake: $!";
+    my @pids   = map { silent_crowd($fake, 1, '') } 1 .. 4;
+    my $pid    = fork // die "fork: $!";
+    if (!$pid) {
+        $SIG{PIPE} = 'IGNORE';
+        alarm 120;
+        while (my $conn = $listen->accept) {
+            $conn->blocking(0);
+            $conn->syswrite('{"protocol":1,"error":"by turn"}');
+            select undef, undef, undef, 0.02;
+        }
+        POSIX::_exit(0);
+    }
+    for (1 .. 3) {
+        my ($status, $said, $error) = polywsgi('status');
+        like($error, qr/child 99999995 by turn/, 'its turn came');
+    }
+    kill KILL => $_ for $pid, @pids;
+    waitpid $_, 0 for $pid, @pids;
+    close $listen;
+    unlink $fake;
+};
+
 subtest 'silence' => sub {
-    my $from = time;
-    my $name = (socket_names())[0];
-    my @idle = grep { $_ } map {
-        IO::Socket::UNIX->new(Type => SOCK_STREAM, Peer => "$sockets/$name", Timeout => 1)
-    } 1 .. 20;
-    my ($status) = polywsgi('status', '--socket-dir', $sockets);
-    ok(wait_for { (polywsgi('status', '--socket-dir', $sockets))[0] == 0 },
-        'those who say nothing are sent away');
+    my ($child) = $server->children;
+    my $path    = "$sockets/$child.sock";
+    my $before  = descriptors($child);
+    my $crowded = "$dir/var/crowded";
+    my $crowd   = silent_crowd($path, 100, $crowded);
+    my ($most, $bad) = (0, 0);
+    for (1 .. 5) {
+        my ($status, $said, $error) = polywsgi('status', '--socket-dir', $sockets);
+        $bad++ if $status != 0 || $error ne '';
+        diag($error) if $error;
+        my $now = descriptors($child);
+        $most = $now if $now > $most;
+    }
+    is($bad, 0, 'who asks beside them is answered each time');
+    ok(wait_for { -e $crowded }, '200 have come, and said nothing');
     is($server->get('/app/x')->{status}, 200, 'requests are not touched');
-    is(scalar grep({ !defined $_->sysread(my $buffer, 10) } @idle), 0, 'each is closed');
+    cmp_ok($most, '<=', $before + 32 + 16, "$most descriptors at most, $before before");
+    write_text("$dir/var/enough", '');
+    waitpid $crowd, 0;
+    is($?, 0, 'all were let in');
+    ok(wait_for { descriptors($child) <= $before }, 'nothing of them is left')
+        or diag(descriptors($child) . " descriptors, $before before");
 };
 
 subtest '1000 connections' => sub {
@@ -422,8 +484,10 @@ subtest 'one that lies' => sub {
     }
 };
 
+# docs/internals, "A place that a graceful restart needs": worker's own.
 subtest 'a graceful restart' => sub {
-    my @old   = $server->children;
+    my @old = $server->children;
+    $server->write_conf("$server->{conf}\nMaxRequestWorkers 32\n") if mpm() eq 'worker';
     my @conns = hang('/app/wait');
     stacks_until(qr/in wait_for_file/);
     my $mark = () = $server->lines(qr/resuming normal operations/);
@@ -474,11 +538,11 @@ subtest 'one that fails' => sub {
 };
 
 subtest 'one that loads for ever' => sub {
+    unlink $go;
     ready_with("import os, time\n\ndef hang_in_import():\n"
             . "    while not os.path.exists('$go'):\n        time.sleep(0.01)\n\n"
             . "hang_in_import()\ndef application(environ, start_response):\n"
             . "    start_response('200 OK', [])\n    return []\n");
-    unlink $go;
     my ($status, $said, $error) = polywsgi('wait-ready', '--timeout', '1');
     is($status, 2, 'exit status 2');
     like($error, qr/^polywsgi: late \(\S+\) is still loading in child \d+$/m, 'it says which');

@@ -8,10 +8,12 @@
 #include <apr_general.h>
 #include <apr_strings.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -34,6 +36,8 @@ static void write_log(void *where, pw_log_level_e level, const char *line)
 
 static const pw_log_t test_log = {.write = write_log};
 
+static int answering; /* atomic: a slow answer has begun */
+
 static const char *answer(void *baton, const char *command,
                           const char *argument, pw_text_t *to)
 {
@@ -46,6 +50,10 @@ static const char *answer(void *baton, const char *command,
         pw_text_json(to, text);
         free(text);
         return NULL;
+    }
+    if (!strcmp(command, "slow")) {
+        __atomic_store_n(&answering, 1, __ATOMIC_SEQ_CST);
+        apr_sleep(5 * APR_USEC_PER_SEC / 2); /* more than a line's time */
     }
     if (!strcmp(command, "no")) {
         pw_text_add(to, "half an answer");
@@ -196,24 +204,66 @@ static void test_big(void)
     close(lazy);
 }
 
+#define SILENT 200
+
+static int descriptors(void)
+{
+    int count = 0;
+
+    for (int fd = 0; fd < 1000; fd++) {
+        count += fcntl(fd, F_GETFD) >= 0;
+    }
+    return count;
+}
+
+/* Many who say nothing are in nobody's way, and do not become many here. */
 static void test_silence(void)
 {
     pw_control_t *c = start();
     pw_instant_t from = pw_now();
-    int idle[30];
+    int before = descriptors();
+    int idle[SILENT], most = 0;
     char byte;
 
-    for (int i = 0; i < 30; i++) {
+    for (int i = 0; i < SILENT; i++) {
         idle[i] = dial();
+        if (descriptors() - before - i - 1 > most) {
+            most = descriptors() - before - i - 1;
+        }
     }
     CHECK("1 echo z\n", "\"echo\":\"z\"");
-    ok(pw_now() - from < 20 * APR_USEC_PER_SEC,
-       "the silent ones are sent away");
-    ok(recv(idle[0], &byte, 1, 0) == 0, "without a word");
-    pw_control_stop(c);
-    for (int i = 0; i < 30; i++) {
+    ok(pw_now() - from < 10 * APR_USEC_PER_SEC, "they wait for nobody's time");
+    ok(most > 0 && most <= 32, "few are held at once: %d", most);
+    ok(recv(idle[0], &byte, 1, 0) == 0, "they are sent away without a word");
+    for (int i = 0; i < SILENT; i++) {
         close(idle[i]);
     }
+    CHECK("1 echo z\n", "\"echo\":\"z\"");
+    pw_control_stop(c);
+}
+
+/* A line in time is answered, whatever another's answer has taken. */
+static void test_slow_answer(void)
+{
+    pw_control_t *c = start();
+    int before = descriptors(), slow = dial(), other = dial();
+    char *text;
+
+    while (descriptors() < before + 4) { /* both are let in */
+        sched_yield();
+    }
+    say(slow, "1 slow\n", 7);
+    while (!__atomic_load_n(&answering, __ATOMIC_SEQ_CST)) {
+        sched_yield();
+    }
+    say(other, "1 echo late\n", 12);
+    text = hear(other);
+    ok(strstr(text, "\"late\"") != NULL, "it was only waiting for its turn");
+    free(text);
+    text = hear(slow);
+    ok(strstr(text, "\"slow\"") != NULL, "and so is the slow one");
+    free(text);
+    pw_control_stop(c);
 }
 
 static void test_refused(void)
@@ -261,6 +311,28 @@ static void test_paths(void)
     ok(pw_control_start(pool, &setup, &c) == ENOENT && !c, "no directory");
 }
 
+static int was_dead, listened;
+
+/* In place of the C library's: looks at what others see just before. */
+int listen(int fd, int backlog)
+{
+    listened++;
+    was_dead += pw_control_is_dead(path);
+    return (int)syscall(SYS_listen, fd, backlog);
+}
+
+/* Who finds a socket that refuses removes it. */
+static void test_start(void)
+{
+    pw_control_t *c;
+
+    listened = 0;
+    c = start();
+    ok(listened == 1 && was_dead == 0,
+       "a socket that does not listen yet does not look dead");
+    pw_control_stop(c);
+}
+
 int main(void)
 {
     char dir[] = "/tmp/pw_control_XXXXXX";
@@ -275,7 +347,9 @@ int main(void)
     test_pieces();
     test_big();
     test_silence();
+    test_slow_answer();
     test_refused();
+    test_start();
     test_paths();
     rmdir(dir);
     apr_terminate();
