@@ -3,6 +3,7 @@
 # bare handler answered without an error, every figure there. No time is judged.
 # And what configure says of a libpython that is not optimised.
 use PWTest;
+use PWTest::Server;
 
 plan skip_all => 'the benchmark runs the event MPM' if mpm() ne 'event';
 plan skip_all => 'nothing to measure under a sanitizer' if $ENV{PW_T_SANITIZER};
@@ -12,11 +13,13 @@ plan skip_all => 'once as root is enough: it takes a minute' if $> != 0;
 
 my $var  = "$ENV{PW_T_DIR}/var";
 my $home = "$ENV{PW_T_VENVS}/web";
+my $long = "$var/" . 'long' x 16;
+mkdir $long;
 
 # (what it printed, what it wrote) with such options; it ended well.
 sub bench {
     my ($name, @options) = @_;
-    my $said = qx(TMPDIR='$var' '$ENV{PW_T_PYTHON}' '$ENV{PW_T_SRC}/t/bench/bench.py' \\
+    my $said = qx(TMPDIR='$long' '$ENV{PW_T_PYTHON}' '$ENV{PW_T_SRC}/t/bench/bench.py' \\
         --quick --json '$var/$name.json' --python-home '$home' \\
         --module '$ENV{PW_T_MODULE}' --httpd '$ENV{PW_T_HTTPD}' \\
         --apxs '$ENV{PW_T_APXS}' @options 2>&1);
@@ -48,6 +51,22 @@ for my $who (qw(ours bare static)) {
 }
 ok($result->{versions}{$_}, "versions: $_") for qw(httpd python machine);
 like($said, qr/^\| hello \| \d+ \| [\d.]+ \|/m, 'the table has ours, and a ratio');
+
+like($said, qr/^\| mod_polywsgi \| 0 \| \d+ \|$/m, 'the table of errors');
+
+# A peer that is one of Python's packages, by itself and behind mod_proxy.
+my @peers = qw(gunicorn gunicorn-proxy);
+SKIP: {
+    skip 'no gunicorn', 5 if !glob "$home/lib/python*/site-packages/gunicorn";
+    ($said, $result) = bench('peers', '--workloads', 'hello', '--peers', join ',', @peers);
+    for my $who (@peers) {
+        skip "$who: no mod_proxy_http", 2
+            if $who eq 'gunicorn-proxy' && !PWTest::Server::has(qw(proxy proxy_http));
+        my $one = $result->{workloads}{hello}{results}{$who} || {};
+        cmp_ok($one->{rate} // 0, '>', 0, "$who answers") or diag($said);
+        is($one->{errors}, 0, 'without an error');
+    }
+}
 
 # With a libpython that LoadFile loads: the linked one, for there is no other.
 my $probe = qx('$ENV{PW_T_PYTHON}' -E '$ENV{PW_T_SRC}/tools/probe_python.py');

@@ -26,7 +26,7 @@ import plain  # noqa: E402  (of apps)
 import report  # noqa: E402
 from measure import Meter, calibrate, interleaved, middle, proven  # noqa: E402
 from peers import PEERS  # noqa: E402
-from servers import CORES, Contestant, Settings, memory, ours, prepare  # noqa: E402
+from servers import CORES, Contestant, Settings, give, memory, ours, prepare  # noqa: E402
 from workloads import Request, table  # noqa: E402
 
 OWN = ("ours", "pool", "bare", "static")
@@ -51,18 +51,22 @@ def common_options(parser):
 def options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     common_options(parser)
-    parser.add_argument("--peers", default=",".join(PEERS), help="'' for none")
+    parser.add_argument("--peers", default=None,
+                        help="names; '' for none; default: all that are installed")
     parser.add_argument("--workloads", default="", help="names; default: all")
     parser.add_argument("--rate", type=float, default=100, help="of the mix, requests a second")
     parser.add_argument("--mmap", default="on", help="EnableMMAP")
     parser.add_argument("--sendfile", default="off", help="EnableSendfile")
-    parser.add_argument("--instructions", action="store_true",
-                        help="count instructions too (valgrind; a minute)")
+    parser.add_argument("--no-instructions", dest="instructions", action="store_false",
+                        help="do not count instructions (valgrind; two minutes)")
     parser.add_argument("--quick", action="store_true",
-                        help="does it work? No peers, one round, meaningless figures")
+                        help="does it work? One round, no instructions, no peers but those "
+                        "of --peers, meaningless figures")
     args = parser.parse_args()
     if args.quick:
-        args.rounds, args.seconds, args.peers = 1, 0.3, ""
+        args.rounds, args.seconds, args.instructions = 1, 0.3, False
+    if args.peers is None:
+        args.peers = "" if args.quick else ",".join(PEERS)
     return args
 
 
@@ -74,9 +78,10 @@ def test_home():
     return homes[0] if homes else ""
 
 
-def settings_of(args, root):
+def settings_of(args, root, sockets=""):
     home = test_home() if args.python_home is None else args.python_home
-    return Settings(root=root, module=args.module, httpd=args.httpd, apxs=args.apxs,
+    return Settings(root=root, sockets=sockets, module=args.module, httpd=args.httpd,
+                    apxs=args.apxs,
                     home=os.path.abspath(home) if home else "",
                     libpython=os.path.abspath(args.libpython) if args.libpython else "")
 
@@ -167,7 +172,10 @@ def had_errors(name, result):
 
 
 def instructions(args):
-    if not args.instructions or not shutil.which("valgrind"):
+    if not args.instructions:
+        return None
+    if not shutil.which("valgrind"):
+        print("instructions: no valgrind", file=sys.stderr)
         return None
     import instructions as counter
     return counter.rows(args)
@@ -178,6 +186,7 @@ def run(args, settings):
     settings.frameworks = tuple(name for name in ("flask", "django") if settings.imports(name))
     names = [name for name in args.peers.split(",") if name]
     found, absent = contestants(settings, names)
+    servers = all_servers(found)  # also of those that start() leaves out
     meter = Meter(settings)
     result = {"versions": versions(settings), "rounds": args.rounds, "seconds": args.seconds,
               "workloads": {}}
@@ -193,7 +202,7 @@ def run(args, settings):
         result["logs"] = {one.name: one.servers[0].last_words() for one in found
                           if had_errors(one.name, result)}
     finally:
-        for server in reversed(all_servers(found)):
+        for server in reversed(servers):
             server.stop()
     result["absent"] = absent
     result["instructions"] = instructions(args)
@@ -217,12 +226,15 @@ def main():
     signal.signal(signal.SIGTERM, lambda *unused: sys.exit(1))
     args = options()
     root = tempfile.mkdtemp(prefix="pw-bench-")
+    sockets = tempfile.mkdtemp(prefix="pw-", dir="/tmp")
+    give(sockets)
     try:
-        settings = settings_of(args, root)
+        settings = settings_of(args, root, sockets)
         prepare(settings)
         result = run(args, settings)
     finally:
         shutil.rmtree(root, ignore_errors=True)
+        shutil.rmtree(sockets, ignore_errors=True)
     report.text(result)
     if args.json:
         with open(args.json, "w") as file:

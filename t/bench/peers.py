@@ -29,7 +29,7 @@ WSGIEnableSendfile {sendfile}
 
 DAEMON = """\
 WSGIDaemonProcess bench processes={cores} threads=16
-WSGISocketPrefix {dir}/wsgi
+WSGISocketPrefix {sockets}/wsgi
 """
 
 
@@ -53,7 +53,7 @@ def mod_wsgi(settings, name="mod_wsgi", group="", more=()):
 
 
 def mod_wsgi_daemon(settings):
-    daemon = DAEMON.replace("{cores}", str(CORES))
+    daemon = DAEMON.format(cores=CORES, sockets=settings.sockets)
     found = mod_wsgi(settings, "mod_wsgi-daemon", " process-group=bench",
                      [daemon, "WSGIProcessGroup bench"])
     if isinstance(found, Contestant):
@@ -101,7 +101,7 @@ def proxy(settings, name, module, target):
 
 
 def gunicorn_proxy(settings):
-    path = os.path.join(settings.root, "gunicorn-behind", "socket")
+    path = os.path.join(settings.sockets, "gunicorn")
     server = gunicorn_server(settings, "gunicorn-behind", "unix:" + path)
     front = proxy(settings, "gunicorn-proxy", "proxy_http", "unix:%s|http://localhost/" % path)
     if not server or not front:
@@ -113,7 +113,7 @@ def gunicorn_proxy(settings):
 
 def uwsgi(settings):
     program = shutil.which("uwsgi")
-    path = os.path.join(settings.root, "uwsgi", "socket")
+    path = os.path.join(settings.sockets, "uwsgi")
     front = proxy(settings, "uwsgi-proxy", "proxy_uwsgi", "unix:%s|uwsgi://localhost/" % path)
     if not program or not front:
         return "no uwsgi, or no mod_proxy_uwsgi; Debian: uwsgi-core uwsgi-plugin-python3"

@@ -78,22 +78,36 @@ def cost(name, rounds, other, goal):
     return says(name, ratio(rounds, other, "cpu"), goal, of=of)
 
 
-def python_opens(httpd):
-    """What it costs the application alone to open the file that is sent, in µs."""
-    costs = [middle(httpd.compare(["ours"], Workload(page, "", [Request(page)]))["ours"])["cpu"]
-             for page in ("opens", "hello")]
-    return costs[0] - costs[1]
+def cost_of(httpd, page, name="ours"):
+    """CPU of a request in µs."""
+    return middle(httpd.compare([name], Workload(page, "", [Request(page)]))[name])["cpu"]
+
+
+def tell_of_file(httpd, static):
+    """What of the ratio no server can save: the call of an application, and what the
+    application does to open the file."""
+    hello = cost_of(httpd, "hello")
+    called, opened = hello - cost_of(httpd, "hello", "bare"), cost_of(httpd, "opens") - hello
+    print("    of the static file's %.0f µs: one line of text costs %.0f µs (%.2f) more than by\n"
+          "    the bare handler, Python's open() and getsize() %.0f µs (%.2f)"
+          % (static, called, called / static, opened, opened / static))
+
+
+def by(httpd, page, connections):
+    work = Workload(page, "", [Request(page)], MIB, connections=connections)
+    return httpd.compare(["ours", "static"], work)
 
 
 def against_static(args, page):
     for mmap, sendfile in WAYS:
-        with Httpd(args, mmap, sendfile) as httpd:
-            results = httpd.compare(["ours", "static"], Workload(page, "", [Request(page)], MIB))
-            if page == "file":
-                print("    its open() and getsize() in Python: %.0f µs, %.2f of the static file"
-                      % (opened := python_opens(httpd),
-                         opened / middle(results["static"])["cpu"]))
         way = "EnableMMAP %s, EnableSendfile %s" % (mmap, sendfile)
+        with Httpd(args, mmap, sendfile) as httpd:
+            results = by(httpd, page, 8)
+            if page == "file":
+                tell_of_file(httpd, middle(results["static"])["cpu"])
+                alone = by(httpd, page, 1)
+                print("    by one connection, where no thread waits for the GIL: %.2f"
+                      % ratio(alone["ours"], alone["static"], "cpu"))
         yield cost("%s 1 MiB, %s" % (page, way), results["ours"], results["static"], 1.05)
 
 
@@ -117,29 +131,40 @@ def plain_rate(count, seconds=2):
     return sum(int(one.communicate()[0]) for one in crowd)
 
 
-def alone_and_beside(httpd, one):
-    """Rounds of one application, of two, of a pool where there are pools; and of
-    plain Python: what the machine has to give beside its other work."""
+def two_httpds(httpds, one):
+    """Requests a second of an application in each of two httpds, both together:
+    two processes that share nothing, what the kernel has to give for threads."""
+    half = Workload("scaling-two-httpds", "", [one], connections=4)
+    results = httpds[0].meter.run_beside([httpd.found["ours"] for httpd in httpds], half, 2)
+    return sum(result["rate"] for result in results)
+
+
+def alone_and_beside(httpds, one):
+    """Rounds of one application, of two, of a pool where there are pools; and what the
+    machine has to give: to two httpds, and to plain Python."""
+    httpd = httpds[0]
     app = httpd.found["ours"]
     two = Request(one.page, "second")
     loads = {"one": (app, [one]), "two applications": (app, [one, two])}
     if "pool" in httpd.found:
         loads["WSGIInstances 2"] = (httpd.found["pool"], [one])
     results = {name: [] for name in loads}
-    free = []
+    apart, free = [], []
     for _ in range(httpd.args.rounds):
         for name, (contestant, requests) in loads.items():
             work = Workload("scaling-" + name.replace(" ", "-"), "", requests)
             results[name].append(httpd.meter.run(contestant, work, 2))
+        apart.append(two_httpds(httpds, one) / results["one"][-1]["rate"])
         free.append(plain_rate(2) / plain_rate(1))
-    print("    two processes of python3 without a server, in the same rounds: %.2f times one"
-          % median(free))
+    print("    in the same rounds: two httpds with one application each, %.2f times one;"
+          % median(apart))
+    print("    two processes of python3 without a server, %.2f times one" % median(free))
     return results
 
 
 def scaling(args):
-    with Httpd(args) as httpd:
-        results = alone_and_beside(httpd, httpd.turns(10))
+    with Httpd(args) as first, Httpd(args) as second:
+        results = alone_and_beside((first, second), first.turns(10))
     one = results.pop("one")
     for name, rounds in results.items():
         of = "%.0f to %.0f a second" % (middle(rounds)["rate"], middle(one)["rate"])

@@ -69,10 +69,20 @@ def workload_list(result):
         print("- %s: %s; %s" % (name, workload["title"], how))
 
 
+def error_table(result):
+    """Answers that were none, of all that were asked for."""
+    head(["server", "errors", "requests"])
+    for name, server in result["servers"].items():
+        own = [workload["results"][name] for workload in result["workloads"].values()
+               if name in workload["results"]]
+        line([server["title"], str(sum(one["errors"] for one in own)),
+              "%d" % sum(one["requests"] for one in own)])
+
+
 def instruction_table(rows):
-    head(["instructions of a request", "bare C handler", "mod_polywsgi", "more"])
+    head(["instructions of a request", "mod_polywsgi", "bare C handler", "ratio", "more"])
     for name, bare, ours in rows:
-        line([name, "%d" % bare, "%d" % ours, "%d" % (ours - bare)])
+        line([name, "%d" % ours, "%d" % bare, "%.2f" % (bare / ours), "%d" % (ours - bare)])
 
 
 def text(result):
@@ -88,6 +98,8 @@ def text(result):
         one_table(result, key)
     print("\nMemory with all applications loaded, after the load:\n")
     server_table(result)
+    print("\nErrors in all workloads (sums of the rounds):\n")
+    error_table(result)
     if result["instructions"]:
         print()
         instruction_table(result["instructions"])

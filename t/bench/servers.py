@@ -64,8 +64,8 @@ POOL = """\
 <WSGIInterpreter pool>
     WSGIInstances 2
 </WSGIInterpreter>
-WSGIScriptAlias /pool {root}/apps/plain.py application-group=pool
 """
+POOLED = "WSGIScriptAlias /pool/%s %s/apps/%s.py application-group=pool\n"
 
 @dataclass
 class Settings:
@@ -79,6 +79,7 @@ class Settings:
     libpython: str = ""  # loaded in place of the linked one
     mmap: str = "on"
     sendfile: str = "off"
+    sockets: str = ""  # directory of the peers' unix sockets: its name may not be long
     frameworks: tuple = ()  # of flask and django, what the home has
 
     def query(self, name):
@@ -297,9 +298,14 @@ def prepare(settings):
 def directory(settings, name):
     path = os.path.join(settings.root, name)
     os.makedirs(path)
+    give(path)
+    return path
+
+
+def give(path):
+    """To the user of httpd's children."""
     if os.geteuid() == 0:
         os.chown(path, user().pw_uid, user().pw_gid)
-    return path
 
 
 # ---- httpd with something in it ----
@@ -358,9 +364,19 @@ def our_httpd(settings, name, lines):
 
 def knows_pools(settings):
     """Does this module take WSGIInstances?"""
-    server, _ = our_httpd(settings, "probe", [POOL.format(root=settings.root)])
+    server, _ = our_httpd(settings, "probe", [POOL])
     return subprocess.call(server.command[:1] + ["-t"] + server.command[3:],
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
+
+
+def pooled(settings):
+    """app -> name of its script, of those in the pool."""
+    return dict({"plain": "plain"}, **{name: name + "app" for name in settings.frameworks})
+
+
+def pool_lines(settings):
+    return [POOL] + [POOLED % (app, settings.root, script)
+                     for app, script in pooled(settings).items()]
 
 
 def mounts(settings):
@@ -371,7 +387,7 @@ def mounts(settings):
 def ours(settings):
     """Ours, the bare handler, static files, and a pool where there are pools."""
     pools = knows_pools(settings)
-    server, port = our_httpd(settings, "ours", [POOL.format(root=settings.root)] * pools)
+    server, port = our_httpd(settings, "ours", pool_lines(settings) if pools else [])
     found = [
         Contestant("ours", "mod_polywsgi", port, mounts(settings), [server],
                    settings="event, 1 child, %d threads, 1 instance each" % THREADS),
@@ -383,7 +399,9 @@ def ours(settings):
     ]
     if pools:
         found.insert(1, Contestant("pool", "mod_polywsgi, WSGIInstances 2", port,
-                                   {"plain": "/pool"}, [server],
-                                   ("hello", "json", "io", "cpu1", "cpu10", "mix"),
+                                   {app: "/pool/" + app for app in pooled(settings)},
+                                   [server],
+                                   ("hello", "json", "flask", "django", "io", "cpu1",
+                                    "cpu10", "mix"),
                                    "in the same httpd"))
     return found
