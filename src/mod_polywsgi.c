@@ -65,7 +65,7 @@ static int pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
     (void)pconf;
     (void)plog;
     (void)ptemp;
-    pw_pyversion_pin();
+    pw_pyversion_pin(NULL);
     return OK;
 }
 

@@ -18,6 +18,7 @@
 
 typedef struct mpm_t {
     int threaded;
+    int shares_slots; /* a new child takes the place of one that ends */
     int children;     /* MaxRequestWorkers / ThreadsPerChild */
     int server_limit; /* ServerLimit */
     int threads;      /* ThreadsPerChild */
@@ -36,6 +37,7 @@ static mpm_t ask_mpm(void)
 {
     mpm_t mpm = {
         .threaded = ask(AP_MPMQ_IS_THREADED) != AP_MPMQ_NOT_SUPPORTED,
+        .shares_slots = ask(AP_MPMQ_IS_ASYNC) == AP_MPMQ_NOT_SUPPORTED,
         .children = ask(AP_MPMQ_MAX_DAEMONS),
         .server_limit = ask(AP_MPMQ_HARD_LIMIT_DAEMONS),
         .threads = ask(AP_MPMQ_MAX_THREADS),
@@ -129,7 +131,7 @@ static void warn_children(server_rec *s, const mpm_t *mpm)
                      mpm->children, mpm->children * mpm->threads / 2,
                      mpm->children * mpm->threads);
     }
-    if (mpm->server_limit * mpm->threads < 2 * mpm->children * mpm->threads) {
+    if (!mpm->shares_slots && mpm->server_limit < 2 * mpm->children) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                      "PW0012 ServerLimit %d leaves no room for a graceful "
                      "restart: new children wait until old ones have "

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include "pw_changes.h"
 #include "pw_exc.h"
 #include "pw_hooks.h"
 #include "pw_py.h"
@@ -31,9 +32,9 @@ static apr_uint64_t file_stamp(const char *path)
     return h | ((apr_uint64_t)1 << 63);
 }
 
-static apr_uint64_t *stamp_place(pw_runtime_t *rt, const pw_app_spec_t *app)
+static apr_uint64_t *tried_of(pw_runtime_t *rt, const pw_app_spec_t *app)
 {
-    return &rt->stamps[app->interp->index][app->slot];
+    return &rt->tried[app->interp->index][app->slot];
 }
 
 int pw_app_changed(pw_runtime_t *rt, const pw_app_spec_t *app)
@@ -43,7 +44,7 @@ int pw_app_changed(pw_runtime_t *rt, const pw_app_spec_t *app)
     if (!app->script) {
         return 0;
     }
-    last = __atomic_load_n(stamp_place(rt, app), __ATOMIC_ACQUIRE);
+    last = __atomic_load_n(tried_of(rt, app), __ATOMIC_ACQUIRE);
     return last != file_stamp(app->script);
 }
 
@@ -177,25 +178,12 @@ static pw_lease_e log_failure(pw_attached_t *at, const pw_app_spec_t *app,
     return PW_LEASE_FAILED;
 }
 
-/* Remembers the state of the script; says so where the instances beside this
- * one have loaded another. */
-static void note_stamp(pw_instance_t *inst, const pw_app_spec_t *app)
+/* Before it is loaded. */
+static void note_tried(pw_instance_t *inst, const pw_app_spec_t *app)
 {
-    apr_uint64_t *place, before, now;
+    apr_uint64_t now = app->script ? file_stamp(app->script) : 0;
 
-    if (!app->script) {
-        return;
-    }
-    place = stamp_place(inst->rt, app);
-    now = file_stamp(app->script);
-    before = __atomic_exchange_n(place, now, __ATOMIC_ACQ_REL);
-    if (inst->member.trial && before && before != now) {
-        pw_log(&app->log, PW_LOG_WARN,
-               "PW0122 %s: %s has changed since the other instances loaded "
-               "it: if it loads, the pool runs two versions until all are "
-               "replaced. Mend: restart httpd gracefully",
-               app->label, app->script);
-    }
+    __atomic_store_n(tried_of(inst->rt, app), now, __ATOMIC_RELEASE);
 }
 
 pw_lease_e pw_app_load(pw_instance_t *inst, int slot, const char *retry)
@@ -206,7 +194,7 @@ pw_lease_e pw_app_load(pw_instance_t *inst, int slot, const char *retry)
     pw_lease_e rc = PW_LEASE_OK;
     PyObject *callable;
 
-    note_stamp(inst, app);
+    note_tried(inst, app);
     pw_interp_enter_own(inst, &at);
     callable = pw_interp_call(&at, "load", "(zzz)", app->script, app->module,
                               app->callable); /* new */
@@ -222,8 +210,9 @@ pw_lease_e pw_app_load(pw_instance_t *inst, int slot, const char *retry)
     else {
         rc = log_failure(&at, app, retry);
     }
+    pw_changes_watch(&at);
     pw_interp_leave(&at);
-    pw_stats_loaded(pw_interp_stats(inst), rc == PW_LEASE_OK,
-                    inst->generation > 1, pw_now() - begin);
+    pw_stats_loaded(pw_interp_stats(inst), inst->member.stats,
+                    rc == PW_LEASE_OK, inst->generation > 1, pw_now() - begin);
     return rc;
 }

@@ -145,7 +145,7 @@ static void add_instances(pw_census_interp_t *to, const pw_stat_interp_t *from,
         copy->generation = level(get(inst->generation));
         copy->in_flight = level(get(inst->in_flight));
         copy->tstates = level(get(inst->tstates));
-        copy->served = get(inst->served);
+        pw_stats_get_work(&copy->work, &inst->work);
         to->states[copy->state]++;
         to->tstates += copy->tstates;
     }

@@ -25,7 +25,7 @@ typedef struct pw_census_instance_t {
     int number; /* in its child and interpreter, from 0 */
     pw_state_e state;
     unsigned generation, in_flight, tstates;
-    apr_uint64_t served;
+    pw_work_t work;
 } pw_census_instance_t;
 
 /* One interpreter, all children and the past together. */

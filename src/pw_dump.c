@@ -126,28 +126,31 @@ static void dump_env(const apr_table_t *env, apr_pool_t *pool, apr_file_t *to)
     }
 }
 
-/* Bounds that there are not are null. */
+/* A bound; null where there is none, which is anything below `least`. */
+static void dump_bound(const char *name, int value, int least, apr_file_t *to)
+{
+    if (value >= least) {
+        apr_file_printf(to, "\"%s\": %d, ", name, value);
+    }
+    else {
+        apr_file_printf(to, "\"%s\": null, ", name);
+    }
+}
+
 static void dump_limits(const pw_interp_spec_t *spec, apr_file_t *to)
 {
     apr_file_printf(to,
                     "\"instances\": [%d, %d], \"max_requests\": %d, "
-                    "\"idle_timeout\": %.3f, \"queue_timeout\": %.3f, ",
+                    "\"idle_timeout\": %.3f, \"queue_timeout\": %.3f, "
+                    "\"request_buffer\": %d, \"park_limit\": %d, ",
                     spec->instances_min, spec->instances_max,
                     spec->max_requests,
                     (double)spec->idle_timeout / APR_USEC_PER_SEC,
-                    (double)spec->queue_timeout / APR_USEC_PER_SEC);
-    if (spec->concurrency > 0) {
-        apr_file_printf(to, "\"concurrency\": %d, ", spec->concurrency);
-    }
-    else {
-        apr_file_puts("\"concurrency\": null, ", to);
-    }
-    if (spec->queue_limit >= 0) {
-        apr_file_printf(to, "\"queue_limit\": %d, ", spec->queue_limit);
-    }
-    else {
-        apr_file_puts("\"queue_limit\": null, ", to);
-    }
+                    (double)spec->queue_timeout / APR_USEC_PER_SEC,
+                    spec->request_buffer, spec->park_limit);
+    dump_bound("concurrency", spec->concurrency, 1, to);
+    dump_bound("queue_limit", spec->queue_limit, 0, to);
+    dump_bound("thread_states", spec->thread_states, 1, to);
 }
 
 static void dump_interp(const pw_resolved_t *out, const pw_interp_spec_t *spec,

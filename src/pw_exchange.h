@@ -135,7 +135,7 @@ struct pw_exchange_t {
     int sendfile;         /* 1: a file may be sent by sendfile */
     int map_files;        /* 1: it may be mapped into memory */
     int has_body;         /* 0: read_body would give the end at once */
-    int may_buffer;       /* 1: a method that comes with a body: read_ahead */
+    int may_buffer;       /* 1: a body that may be waited for: read_ahead */
     int input_terminated; /* 1: read_body ends by itself (always, in httpd) */
     int multithread;      /* wsgi.multithread */
     int multiprocess;     /* wsgi.multiprocess */

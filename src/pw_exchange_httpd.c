@@ -77,11 +77,16 @@ static const char *port_text(char text[6], apr_port_t port)
     return digit;
 }
 
-/* Is it that header, for a lower-case word? Most names differ in the first
- * letter. */
+/* Is it that header, for a lower-case word of four bytes at least? Most names
+ * differ before the fourth, and a name that is shorter does too. */
 static int is_header(const char *name, const char *word)
 {
-    return (*name | 0x20) == *word && !ap_cstr_casecmp(name, word);
+    for (int i = 0; i < 4; i++) {
+        if ((name[i] | 0x20) != word[i]) {
+            return 0;
+        }
+    }
+    return !ap_cstr_casecmp(name, word);
 }
 
 /* Where nothing is said, the credentials are the application's business only
@@ -336,9 +341,6 @@ static apr_size_t ahead(request_rec *r, apr_size_t limit)
     const char *length = apr_table_get(r->headers_in, "Content-Length");
     apr_off_t size = 0;
 
-    if (r->main || r->expecting_100 || !ap_request_has_body(r)) {
-        return 0;
-    }
     if (!length || !ap_parse_strict_length(&size, length)) {
         return limit;
     }
@@ -458,7 +460,8 @@ static int exchange_begin(pw_exchange_t *x, int status, const char *status_line,
     for (int i = 0; i < headers->nelts; i++) {
         const pw_header_t *h = &APR_ARRAY_IDX(headers, i, pw_header_t);
 
-        if (!ap_cstr_casecmp(h->name, "Content-Type")) {
+        if (!strcmp(h->name, "Content-Type")
+            || is_header(h->name, "content-type")) {
             ap_set_content_type(r, h->value);
         }
         else {
@@ -596,7 +599,7 @@ pw_exchange_t *pw_exchange_httpd_create(request_rec *r, const pw_mounted_t *m)
     x->scheme = is_https(r) ? "https" : "http";
     x->head = r->header_only;
     x->has_body = !r->main; /* a subrequest reads none; else httpd knows */
-    x->may_buffer = r->method_number != M_GET && !r->main;
+    x->may_buffer = !r->main && !r->expecting_100 && ap_request_has_body(r);
     x->input_terminated = 1;
     x->multithread = resolved->multithread;
     x->multiprocess =

@@ -165,7 +165,7 @@ static void fail(pw_request_t *rq)
         refuse_body(rq);
     }
     else if (PyErr_Occurred()) {
-        pw_stats_count(pw_interp_stats(rq->at->instance), PW_COUNT_EXCEPTIONS);
+        rq->raised = 1;
         pw_exc_log(rq->at, &rq->x->log, PW_LOG_ERR,
                    rq->begun ? "PW0402" : "PW0401", rq->app->label,
                    rq->begun ? "%s %s failed after its headers were sent, the "
@@ -253,6 +253,11 @@ done:
     pw_request_close(rq);
 }
 
+static int answered(const pw_request_t *rq)
+{
+    return rq->begun ? rq->code : rq->answer;
+}
+
 /* In the instance that was leased; gives it back. 0, or no thread state: -1. */
 static int run_leased(pw_request_t *rq, pw_lease_t *lease, pw_call_t *call)
 {
@@ -272,7 +277,10 @@ static int run_leased(pw_request_t *rq, pw_lease_t *lease, pw_call_t *call)
     run_application(rq);
     pw_request_leave(outer);
     pw_interp_leave(&at);
-    pw_stats_detached(call);
+    if (rq->raised) {
+        pw_stats_raised(call);
+    }
+    pw_stats_detached(call, answered(rq));
     lease->call.held = rq->held;
     pw_runtime_return(lease);
     return 0;
@@ -311,6 +319,6 @@ int pw_gate_run(pw_runtime_t *rt, const pw_app_spec_t *app, pw_exchange_t *x)
     if (rq.begun) {
         pw_output_end(&rq);
     }
-    pw_stats_served(&call, rq.begun ? rq.code : rq.answer);
+    pw_stats_served(&call, answered(&rq));
     return rq.begun ? 0 : rq.answer;
 }

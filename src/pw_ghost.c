@@ -5,10 +5,10 @@
  */
 #include "pw_ghost.h"
 
-#include <dlfcn.h>
 #include <stdlib.h>
 
 #include "pw_instance.h"
+#include "pw_pyversion.h"
 
 /* ---- the allocator ----------------------------------------------------- */
 
@@ -49,17 +49,6 @@ static void raw_free(void *ctx, void *block)
     g->raw.free(g->raw.ctx, block);
 }
 
-/* CPython calls these functions until the process is gone; httpd unloads its
- * modules before that, also in a child. */
-static void pin_module(void)
-{
-    Dl_info info;
-
-    if (dladdr((void *)raw_free, &info) && info.dli_fname) {
-        dlopen(info.dli_fname, RTLD_NOW | RTLD_NODELETE);
-    }
-}
-
 void pw_ghost_start(pw_ghosts_t *g, const pw_log_t *log)
 {
     PyMemAllocatorEx ours = {.malloc = raw_malloc,
@@ -69,33 +58,14 @@ void pw_ghost_start(pw_ghosts_t *g, const pw_log_t *log)
 
     g->log = log;
     installed = g;
-    pin_module();
+    /* CPython calls these functions until the process is gone; httpd unloads
+     * its modules before that, also in a child. */
+    pw_pyversion_pin((const void *)raw_free);
     PyMem_GetAllocator(PYMEM_DOMAIN_RAW, &g->raw);
     PyMem_SetAllocator(PYMEM_DOMAIN_RAW, &ours);
 }
 
 /* ---- ghosts ------------------------------------------------------------ */
-
-static void free_ghosts(const pw_ghosts_t *g, pw_tstate_t *ghost)
-{
-    pw_tstate_t *next;
-
-    for (; ghost; ghost = next) {
-        next = ghost->next;
-        g->raw.free(g->raw.ctx, ghost->ts);
-        free(ghost);
-    }
-}
-
-static pw_tstate_t *take_ghosts(pw_ghosts_t *g, pw_thread_t *thread)
-{
-    pw_tstate_t *ghosts;
-
-    pw_lock_assert(&g->lock);
-    ghosts = thread->ghosts;
-    __atomic_store_n(&thread->ghosts, NULL, __ATOMIC_RELAXED);
-    return ghosts;
-}
 
 void pw_ghost_enlist(pw_ghosts_t *g, pw_thread_t *thread)
 {
@@ -108,16 +78,14 @@ void pw_ghost_enlist(pw_ghosts_t *g, pw_thread_t *thread)
 void pw_ghost_leave(pw_ghosts_t *g, pw_thread_t *thread)
 {
     pw_thread_t **p = &g->threads;
-    pw_tstate_t *ghosts;
 
     pw_lock_take(&g->lock);
     while (*p != thread) {
         p = &(*p)->next;
     }
     *p = thread->next;
-    ghosts = take_ghosts(g, thread);
     pw_lock_release(&g->lock);
-    free_ghosts(g, ghosts);
+    pw_ghost_bury(g, thread);
 }
 
 static pw_thread_t *find_locked(pw_ghosts_t *g, apr_uint64_t serial)
@@ -177,10 +145,15 @@ void pw_ghost_delete(pw_ghosts_t *g, pw_tstate_t *entry)
 
 void pw_ghost_bury(pw_ghosts_t *g, pw_thread_t *thread)
 {
-    pw_tstate_t *ghosts;
+    pw_tstate_t *ghost, *next;
 
     pw_lock_take(&g->lock);
-    ghosts = take_ghosts(g, thread);
+    ghost = thread->ghosts;
+    __atomic_store_n(&thread->ghosts, NULL, __ATOMIC_RELAXED);
     pw_lock_release(&g->lock);
-    free_ghosts(g, ghosts);
+    for (; ghost; ghost = next) {
+        next = ghost->next;
+        g->raw.free(g->raw.ctx, ghost->ts);
+        free(ghost);
+    }
 }

@@ -34,28 +34,22 @@ int pw_header_is(const char *name, apr_size_t len, const char *word)
            && strncasecmp(name, word, len) == 0;
 }
 
-/* The lengths of the words below, a bit for each. */
-#define HOP_LENGTHS                                                            \
-    (1u << 2 | 1u << 7 | 1u << 8 | 1u << 10 | 1u << 16 | 1u << 17 | 1u << 18   \
-     | 1u << 19)
+/* clang-format off */
+#define HOP_BY_HOP(X)                                                          \
+    X("connection") X("keep-alive") X("proxy-authenticate")                    \
+    X("proxy-authorization") X("proxy-connection") X("te") X("trailer")        \
+    X("trailers") X("transfer-encoding") X("upgrade")
+/* clang-format on */
+#define WORD(word) word,
+#define LENGTH(word) | 1u << (sizeof(word) - 1)
 
 static int is_hop_by_hop(const char *name, apr_size_t len)
 {
-    static const char *const words[] = {
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "trailers",
-        "transfer-encoding",
-        "upgrade",
-    };
+    static const char *const words[] = {HOP_BY_HOP(WORD)};
+    static const apr_uint32_t lengths = 0 HOP_BY_HOP(LENGTH); /* a bit each */
 
     /* Few names have the length of one. */
-    if (len > 19 || !(HOP_LENGTHS >> len & 1)) {
+    if (len > 31 || !(lengths >> len & 1)) {
         return 0;
     }
     for (apr_size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {

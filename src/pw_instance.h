@@ -121,14 +121,21 @@ typedef struct pw_demand_t {
     int stopping;                                /* lock: */
 } pw_demand_t;
 
+/* Files of an interpreter that have changed, see pw_changes.h. */
+typedef struct pw_version_t {
+    char *file;       /* one of them; owned; NULL: none */
+    unsigned version; /* what all of them were then */
+    unsigned said;    /* the last one of which there is a record */
+} pw_version_t;
+
 struct pw_runtime_t {
     const pw_map_t *map;       /* const: */
     pw_runtime_setup_t setup;  /* const: */
     pw_pool_t **pools;         /* by index of the interpreter; const: those
                                 * of the map, demand.lock: those behind */
     pw_stat_interp_t **stats;  /* likewise */
-    apr_uint64_t **stamps;     /* atomic: by interpreter and slot: the state
-                               * of the script at its last load */
+    apr_uint64_t **tried;      /* atomic, by interpreter and slot: the state
+                                * of the script at its last load */
     pw_demand_t demand;        /* what requests have found */
     pw_keeper_t *keeper;       /* const: */
     int *numbers;              /* atomic: of instances made, by interpreter */
@@ -138,6 +145,7 @@ struct pw_runtime_t {
     pw_lock_t lock;            /* guards the fields below */
     pw_cond_t changed;         /* an instance's thread has ended, or a load */
     pw_instance_t *instances;  /* lock: all that have a thread */
+    pw_version_t *versions;    /* lock: by index of the interpreter */
     int running;               /* lock: threads not yet ended */
     int in_flight;             /* atomic: requests that have or want a lease */
     apr_uint64_t own_attached; /* atomic: how often pw_interp_enter_own did */

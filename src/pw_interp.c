@@ -483,9 +483,9 @@ static int run_parts(pw_instance_t *inst)
         const char *name;
         const char *source;
     } parts[] = {
-        {"<polywsgi report>", pw_py_report}, {"<polywsgi boot>", pw_py_boot},
-        {"<polywsgi load>", pw_py_load},     {"<polywsgi stop>", pw_py_stop},
-        {"<polywsgi hooks>", pw_py_hooks},
+        {"<polywsgi report>", pw_py_report}, {"<polywsgi files>", pw_py_files},
+        {"<polywsgi boot>", pw_py_boot},     {"<polywsgi load>", pw_py_load},
+        {"<polywsgi stop>", pw_py_stop},     {"<polywsgi hooks>", pw_py_hooks},
     };
 
     inst->functions = PyDict_New();

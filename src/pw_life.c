@@ -5,9 +5,11 @@
  */
 #include "pw_life.h"
 
+#include <malloc.h>
 #include <stdio.h>
 
 #include "pw_app.h"
+#include "pw_changes.h"
 #include "pw_exc.h"
 #include "pw_hooks.h"
 
@@ -39,7 +41,7 @@ static void retry_words(pw_instance_t *inst, int slot, char *buf, size_t size)
 }
 
 /* What became of an instance that was to stand beside others. */
-static void log_trial(const pw_instance_t *inst, pw_trial_e trial)
+static void log_trial(pw_instance_t *inst, pw_trial_e trial)
 {
     if (trial == PW_TRIAL_FAILED) {
         pw_log(&inst->spec->log, PW_LOG_ERR,
@@ -47,6 +49,9 @@ static void log_trial(const pw_instance_t *inst, pw_trial_e trial)
                "serve, and is ended; they serve on, and it is tried again in "
                "a while",
                inst->spec->name);
+    }
+    else if (trial == PW_TRIAL_PASSED) {
+        pw_changes_say(inst);
     }
 }
 
@@ -56,11 +61,16 @@ static void life_load(pw_instance_t *inst, int slot)
     char retry[128];
 
     if (!inst->interp) {
+        pw_instant_t begin = pw_now();
+
         if (pw_interp_create(inst) < 0) {
             pw_pool_broken(&inst->member);
             pw_preload_loaded(inst, 1);
             return;
         }
+        pw_log(&inst->spec->log, PW_LOG_DEBUG, "%s: instance %d made in %d ms",
+               inst->spec->name, inst->number,
+               (int)((pw_now() - begin) / 1000));
         pw_pool_created(&inst->member);
     }
     retry_words(inst, slot, retry, sizeof(retry));
@@ -105,9 +115,10 @@ static void life_replace(pw_instance_t *inst)
  * it has loaded. */
 static void life_add(pw_instance_t *inst, pw_instance_t *renewed)
 {
-    apr_status_t rv =
-        pw_runtime_spawn(inst->rt, inst->spec, inst->generation, renewed);
+    apr_status_t rv;
 
+    pw_changes_note(inst);
+    rv = pw_runtime_spawn(inst->rt, inst->spec, inst->generation, renewed);
     if (rv != APR_SUCCESS) {
         pw_log(&inst->spec->log, PW_LOG_ERR,
                "PW0108 %s: no thread for a further instance (error %d); it "
@@ -117,41 +128,26 @@ static void life_add(pw_instance_t *inst, pw_instance_t *renewed)
     }
 }
 
-/* A shared object of the instance that is another file on disk now: a process
- * cannot load it anew, so a fresh instance would run the old code with the new
- * modules around it. 1 where there is one, after a record. */
-static int has_changed_objects(pw_instance_t *inst)
-{
-    PyObject *path; /* new */
-    const char *text = NULL;
-    pw_attached_t at;
-
-    pw_interp_enter_own(inst, &at);
-    path = pw_interp_call(&at, "changed_object", "()");
-    if (path && path != Py_None) {
-        text = PyUnicode_AsUTF8(path);
-    }
-    if (text) {
-        pw_log(&inst->spec->log, PW_LOG_WARN,
-               "PW0109 %s: has served WSGIMaxRequests, but is not replaced: "
-               "%s has changed on disk, and a process cannot load it twice; "
-               "it serves on. Mend: restart httpd gracefully",
-               inst->spec->name, text);
-    }
-    PyErr_Clear();
-    Py_XDECREF(path);
-    pw_interp_leave(&at);
-    return text != NULL;
-}
-
 /* After so many requests the instance gets a successor. */
 static void life_renew(pw_instance_t *inst)
 {
-    if (has_changed_objects(inst)) {
+    if (pw_changes_of_objects(inst, "has served WSGIMaxRequests, but is not "
+                                    "replaced")) {
         pw_pool_keep(&inst->member);
     }
     else {
         life_add(inst, inst);
+    }
+}
+
+/* The pool has fewer instances than it is to have. */
+static void life_grow(pw_instance_t *inst)
+{
+    if (pw_changes_of_objects(inst, "gets no further instance")) {
+        pw_pool_keep(&inst->member);
+    }
+    else {
+        life_add(inst, NULL);
     }
 }
 
@@ -199,6 +195,19 @@ static int end_threads(pw_attached_t *at, int budget_ms)
     return left;
 }
 
+/*
+ * Threads that ran an interpreter have its blocks in arenas of their own, and
+ * the C library keeps what is freed there, up to 50 KB for each instance of
+ * Flask that has ended. A millisecond or two, in which a thread may wait for
+ * the lock of its arena.
+ */
+static void give_memory_back(void)
+{
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
+
 /* The word of mod_wsgi for why the instance ends in the living child. */
 static const char *end_reason(const pw_instance_t *inst)
 {
@@ -217,6 +226,7 @@ static const char *end_reason(const pw_instance_t *inst)
 static void life_end(pw_instance_t *inst)
 {
     pw_state_e state = PW_DEAD;
+    pw_instant_t begin = pw_now();
     pw_attached_t at;
     int left = 0;
 
@@ -252,8 +262,13 @@ static void life_end(pw_instance_t *inst)
                inst->spec->name, left);
     }
     else {
-        pw_log(&inst->spec->log, PW_LOG_DEBUG, "%s: instance %d has ended",
-               inst->spec->name, inst->number);
+        give_memory_back();
+        /* Only this thread changes its state from here on. */
+        pw_log(&inst->spec->log, PW_LOG_DEBUG,
+               "%s: instance %d has ended: drained for %d ms, ended in %d ms",
+               inst->spec->name, inst->number,
+               (int)((begin - inst->member.since) / 1000),
+               (int)((pw_now() - begin) / 1000));
     }
     pw_pool_ended(&inst->member, state);
     pw_runtime_finished(inst, left);
@@ -300,7 +315,7 @@ void *pw_life_main(void *instance)
             life_renew(inst);
             break;
         case PW_DO_GROW:
-            life_add(inst, NULL);
+            life_grow(inst);
             break;
         case PW_DO_END:
             life_end(inst);

@@ -85,13 +85,15 @@ const char *pw_limits_instances(cmd_parms *cmd, void *mconfig, const char *arg)
     return error;
 }
 
-/* Nothing runs in no place at all. */
+/* Nothing runs in no place at all; and whether an instance would have to be
+ * parked is known when it ends, so that 0 of them would let none end. */
 static int least_of(const cmd_parms *cmd)
 {
     apr_size_t field = (apr_size_t)cmd->info;
 
     return field == APR_OFFSETOF(pw_limits_t, concurrency)
-           || field == APR_OFFSETOF(pw_limits_t, thread_states);
+           || field == APR_OFFSETOF(pw_limits_t, thread_states)
+           || field == APR_OFFSETOF(pw_limits_t, park_limit);
 }
 
 const char *pw_limits_number(cmd_parms *cmd, void *mconfig, const char *arg)
@@ -161,6 +163,7 @@ void pw_limits_apply(pw_interp_spec_t *spec, const pw_limits_t *own,
     if (spec->instances_max < spec->instances_min) {
         spec->instances_max = spec->instances_min;
     }
+    spec->said_instances = spec->instances_max;
     spec->said_concurrency = SAID(concurrency);
     spec->said_queue_limit = SAID(queue_limit);
     spec->thread_states = or_else(SAID(thread_states), 0);
@@ -174,16 +177,22 @@ void pw_limits_apply(pw_interp_spec_t *spec, const pw_limits_t *own,
     }
 }
 
+/* Of the half of the threads that one interpreter may hold. */
+static int waiting_share(int half)
+{
+    return half / 4;
+}
+
 /* Half of the threads, or 0 where they are not shared out. */
 static void settle_one(pw_interp_spec_t *spec, int half)
 {
-    int places = (half - half / 4) / spec->instances_max;
+    int places = (half - waiting_share(half)) / spec->instances_max;
 
     if (half && places < 1) {
         places = 1;
     }
     spec->queue_limit =
-        or_else(spec->said_queue_limit, half ? half / 4 : UNSAID);
+        or_else(spec->said_queue_limit, half ? waiting_share(half) : UNSAID);
     spec->concurrency = or_else(spec->said_concurrency, places);
 }
 
@@ -219,17 +228,30 @@ void pw_limits_settle(pw_map_t *map, int threads, int shared)
 
 /* ---- warnings ---------------------------------------------------------- */
 
+/* What is wrong with more than one instance; NULL: nothing. */
+static const char *why_one(pw_isolation_e isolation)
+{
+    switch (isolation) {
+    case PW_ISOLATION_OWN_GIL:
+        return NULL;
+    case PW_ISOLATION_MAIN:
+        return "the main interpreter is one in each process: there is one";
+    default:
+        return "those of isolation shared-gil share one GIL: they take memory "
+               "and run no faster";
+    }
+}
+
 static void warn_parallel(server_rec *s, const pw_interp_spec_t *spec)
 {
-    if (spec->instances_max > 1 && spec->isolation != PW_ISOLATION_OWN_GIL) {
+    const char *why = why_one(spec->isolation);
+
+    if (spec->said_instances > 1 && why) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
-                     "PW0021 %s: WSGIInstances asks for %d instances, but "
-                     "those of isolation %s share one GIL: they take memory "
-                     "and run no faster. Mend: WSGIInstances 1, or "
-                     "WSGIIsolation own-gil where Python and the application "
-                     "can",
-                     spec->name, spec->instances_max,
-                     pw_isolation_name(spec->isolation));
+                     "PW0021 %s: WSGIInstances asks for %d instances, but %s. "
+                     "Mend: WSGIInstances 1, or WSGIIsolation own-gil where "
+                     "Python and the application can",
+                     spec->name, spec->said_instances, why);
     }
 }
 
@@ -245,30 +267,39 @@ static void warn_ends(server_rec *s, const pw_interp_spec_t *spec)
     }
 }
 
-/* How many threads an interpreter may hold; 0: no bound that is said. */
-static int said_threads(const pw_interp_spec_t *spec)
+/* How many threads an interpreter may hold by what the configuration says; 0:
+ * by no more than would be derived, or there is no bound. A queue that is said
+ * alone counts with the places that are derived. */
+static long said_threads(const pw_interp_spec_t *spec, int workers)
 {
-    return spec->said_concurrency < 0
-               ? 0
-               : spec->said_concurrency * spec->instances_max
-                     + (spec->queue_limit > 0 ? spec->queue_limit : 0);
+    if (spec->concurrency <= 0
+        || (spec->said_concurrency < 0
+            && spec->said_queue_limit <= waiting_share(workers / 2))) {
+        return 0;
+    }
+    return (long)spec->concurrency * spec->instances_max
+           + (spec->queue_limit > 0 ? spec->queue_limit : 0);
 }
 
 static void warn_sum(server_rec *s, const pw_map_t *map)
 {
-    int sum = 0;
+    int workers = h2_workers(ap_conftree, map->threads);
+    const char *word =
+        workers < map->threads ? "H2MaxWorkers" : "ThreadsPerChild";
+    long sum = 0;
 
     for (int i = 0; i < map->interps->nelts; i++) {
-        sum += said_threads(APR_ARRAY_IDX(map->interps, i, pw_interp_spec_t *));
+        sum += said_threads(APR_ARRAY_IDX(map->interps, i, pw_interp_spec_t *),
+                            workers);
     }
     if (map->interps->nelts > 1 && map->threads >= PW_LIMITS_FEW
-        && sum >= map->threads) {
+        && sum >= workers) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                      "PW0023 what WSGIConcurrency and WSGIQueueLimit allow "
-                     "adds up to %d threads of a child, which has %d: "
+                     "adds up to %ld threads of a child, which has %d (%s): "
                      "applications that hang can take them all. Mend: smaller "
-                     "limits, or ThreadsPerChild above %d",
-                     sum, map->threads, sum);
+                     "limits, or %s above %ld",
+                     sum, workers, word, word, sum);
     }
 }
 
@@ -281,6 +312,13 @@ void pw_limits_warn(server_rec *s, const pw_map_t *map, apr_pool_t *ptemp)
 
         warn_parallel(s, spec);
         warn_ends(s, spec);
+    }
+    if (map->found_max > 0) {
+        pw_interp_spec_t found = *map->own;
+
+        found.name = "scripts that requests find";
+        warn_parallel(s, &found);
+        warn_ends(s, &found);
     }
     warn_sum(s, map);
 }

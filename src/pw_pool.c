@@ -44,6 +44,7 @@ static void change_locked(pw_member_t *m, pw_state_e state)
     pw_lock_assert(&m->pool->lock);
     assert(transitions[m->state] & BIT(state));
     m->state = state;
+    m->since = pw_now();
     if (m->stats) {
         pw_stats_set_state(m->stats, state);
     }
@@ -620,6 +621,8 @@ void pw_pool_ended(pw_member_t *member, pw_state_e state)
     }
     else {
         pool->parked++;
+        member->retire = 0; /* it is done with: others are replaced again */
+        member->renew = 0;
     }
     pw_cond_broadcast(&pool->work);
     pw_queue_changed_locked(pool);

@@ -109,6 +109,7 @@ typedef struct pw_member_t {
     struct pw_member_t *renewed; /* lock: whose place it is to take, NULL */
     pw_turn_t *oldest, *latest;  /* lock: the calls in it */
     pw_state_e state;            /* lock: */
+    pw_instant_t since;          /* lock: it is in this state */
     int leases;                  /* lock: calls in it */
     int holds;                 /* lock: what outlives calls; below 0 only while
                                   * there are calls */

@@ -35,11 +35,13 @@ int pw_pyversion_ends(void)
     return PW_RENEWALS;
 }
 
-void pw_pyversion_pin(void)
+void pw_pyversion_pin(const void *symbol)
 {
+    const void *of = symbol ? symbol : (const void *)Py_GetVersion;
+    int scope = symbol ? RTLD_LOCAL : RTLD_GLOBAL;
     Dl_info info;
 
-    if (dladdr((void *)Py_GetVersion, &info) && info.dli_fname) {
-        dlopen(info.dli_fname, RTLD_NOW | RTLD_GLOBAL | RTLD_NODELETE);
+    if (dladdr(of, &info) && info.dli_fname) {
+        dlopen(info.dli_fname, RTLD_NOW | scope | RTLD_NODELETE);
     }
 }

@@ -21,8 +21,10 @@ int pw_pyversion_own_gil(void);
  * -1: any number, 0: none. */
 int pw_pyversion_ends(void);
 
-/* Keeps libpython in memory when httpd unloads its modules at a restart: it
- * cannot be initialised again after dlclose (mod_wsgi's issue 936). */
-void pw_pyversion_pin(void);
+/* Keeps the library in memory that has this symbol, until the process ends.
+ * NULL: libpython, for its extensions too, when httpd unloads its modules at a
+ * restart: it cannot be initialised again after dlclose (mod_wsgi's issue
+ * 936). */
+void pw_pyversion_pin(const void *symbol);
 
 #endif

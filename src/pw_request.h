@@ -42,6 +42,7 @@ typedef struct pw_request_t {
     apr_off_t length;      /* Content-Length, declared or computed; -1 none */
     apr_off_t sent;        /* body bytes given to the exchange */
     apr_status_t unread;   /* why read_body failed; APR_SUCCESS */
+    unsigned raised : 1;   /* the application raised; logged */
     unsigned started : 1;  /* start_response was called, perhaps in vain */
     unsigned begun : 1;    /* the headers are sent, or as good as */
     unsigned gone : 1;     /* passing on failed: the client went away */

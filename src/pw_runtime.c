@@ -634,8 +634,8 @@ void pw_runtime_add_pool(pw_runtime_t *rt, const pw_interp_spec_t *spec,
         lazy[s] = (unsigned char)pw_runtime_app(rt, spec, s)->lazy;
     }
     rt->pools[spec->index] = pw_pool_create(cpool, &setup);
-    rt->stamps[spec->index] =
-        apr_pcalloc(cpool, sizeof(**rt->stamps) * (slots + 1));
+    rt->tried[spec->index] =
+        apr_pcalloc(cpool, sizeof(**rt->tried) * (slots + 1));
     rt->demand.found[spec->index] =
         apr_pcalloc(cpool, sizeof(**rt->demand.found) * (slots + 1));
 }
@@ -656,7 +656,8 @@ static void create_pools(pw_runtime_t *rt, apr_pool_t *cpool)
     rt->pools = apr_pcalloc(cpool, sizeof(*rt->pools) * all);
     rt->stats = apr_pcalloc(cpool, sizeof(*rt->stats) * all);
     rt->numbers = apr_pcalloc(cpool, sizeof(*rt->numbers) * all);
-    rt->stamps = apr_pcalloc(cpool, sizeof(*rt->stamps) * all);
+    rt->tried = apr_pcalloc(cpool, sizeof(*rt->tried) * all);
+    rt->versions = apr_pcalloc(cpool, sizeof(*rt->versions) * all);
     for (int i = 0; i < rt->map->interps->nelts; i++) {
         const pw_interp_spec_t *spec =
             APR_ARRAY_IDX(rt->map->interps, i, const pw_interp_spec_t *);

@@ -3,34 +3,18 @@
  * pw_scale: what the keeper does with pools while the child lives: they grow
  * and shrink, are unloaded when nobody asks, and their refusals are recorded.
  * Declared in pw_instance.h. It never attaches.
- *
- * THE RULE OF GROWTH, for a pool whose WSGIInstances is a range. While calls
- * run it is looked at every 50 ms, and what its requests have waited for a GIL
- * since the last look is added up, less half of the time that has passed, for
- * each instance that serves; never below 0. So the sum grows where on average
- * more than one request waits for every two instances. At half a second one
- * instance is added, if none is loading; at once where a request lacks a place
- * in ten looks in a row. After a minute in which the sum was 0 the newest one
- * ends. What an instance costs (its load, its memory) is thereby spent on a
- * load that stays, not on one burst.
  */
 #include "pw_instance.h"
 
 #include <apr_strings.h>
 
-#define LOOK_BUSY 50000               /* microseconds */
-#define LOOK_IDLE APR_USEC_PER_SEC    /* likewise */
-#define WAITED (APR_USEC_PER_SEC / 2) /* of the sum, for one more instance */
-#define CROWDED 10                    /* looks at a call without a place */
-#define QUIET (60 * APR_USEC_PER_SEC) /* before the newest instance ends */
+#include "pw_growth.h"
+
+#define LOOK_IDLE APR_USEC_PER_SEC
 
 typedef struct pw_scale_t {
-    apr_int64_t sum;      /* keeper: see above, microseconds */
-    apr_uint64_t waited;  /* keeper: for a GIL, at the last look */
-    pw_instant_t looked;  /* keeper: the last look */
-    int crowded;          /* keeper: looks at a call without a place */
-    pw_instant_t pressed; /* keeper: the sum was last above 0, or a change */
-    apr_uint64_t granted; /* keeper: of the last look */
+    pw_growth_t growth;   /* keeper: */
+    apr_uint64_t granted; /* keeper: leases at the last look */
     pw_instant_t used;    /* keeper: when that last changed */
 } pw_scale_t;
 
@@ -39,7 +23,7 @@ typedef struct pw_scale_t {
 void pw_scale_record(pw_runtime_t *rt, const pw_interp_spec_t *spec)
 {
     pw_refusals_t r;
-    char oldest[256] = "";
+    char oldest[256] = "", busy[32];
 
     if (!pw_pool_refusals(rt->pools[spec->index], &r)) {
         return;
@@ -49,13 +33,17 @@ void pw_scale_record(pw_runtime_t *rt, const pw_interp_spec_t *spec)
                      (int)((pw_now() - r.look.oldest) / APR_USEC_PER_SEC),
                      r.look.what);
     }
+    apr_snprintf(busy, sizeof(busy),
+                 r.look.capacity > 1 && r.look.running >= r.look.capacity
+                     ? "all %d"
+                     : "%d of %d",
+                 r.look.running, r.look.capacity);
     pw_log(&spec->log, PW_LOG_WARN,
-           "PW0120 %s: 503 for %d request%s in %d s: %d of %d slots busy, "
+           "PW0120 %s: 503 for %d request%s in %d s: %s slots busy, "
            "queue %d of %d%s",
            spec->name, r.count, r.count == 1 ? "" : "s",
-           (int)((r.span + APR_USEC_PER_SEC - 1) / APR_USEC_PER_SEC),
-           r.look.running, r.look.capacity, r.look.waiting, r.queue_limit,
-           oldest);
+           (int)((r.span + APR_USEC_PER_SEC - 1) / APR_USEC_PER_SEC), busy,
+           r.look.waiting, r.queue_limit, oldest);
 }
 
 /* ---- growth ------------------------------------------------------------ */
@@ -68,62 +56,21 @@ static apr_uint64_t waited(pw_runtime_t *rt, const pw_interp_spec_t *spec)
         __ATOMIC_RELAXED);
 }
 
-/* Adds up what is new since the last look. */
-static void sum_up(pw_scale_t *sc, apr_uint64_t total,
-                   const pw_pool_look_t *look, pw_instant_t now)
+static void resize(pw_pool_t *pool, const pw_interp_spec_t *spec, int from,
+                   int to)
 {
-    sc->sum += (apr_int64_t)(total - sc->waited)
-               - (now - sc->looked) * look->serving / 2;
-    sc->waited = total;
-    sc->looked = now;
-    sc->crowded = look->starving > 0 ? sc->crowded + 1 : 0;
-    if (sc->sum < 0) {
-        sc->sum = 0;
+    pw_pool_resize(pool, to);
+    if (to > from) {
+        pw_log(&spec->log, PW_LOG_INFO,
+               "PW0123 %s: requests wait for the GIL of %d instance%s; one "
+               "more is added (up to %d)",
+               spec->name, from, from == 1 ? "" : "s", spec->instances_max);
     }
-    if (sc->sum > 0 || sc->crowded > 0) {
-        sc->pressed = now;
-    }
-}
-
-static void grow(pw_pool_t *pool, const pw_interp_spec_t *spec,
-                 const pw_pool_look_t *look)
-{
-    if (look->target >= spec->instances_max || look->members != look->serving
-        || look->members < look->target) {
-        return;
-    }
-    pw_pool_resize(pool, look->target + 1);
-    pw_log(&spec->log, PW_LOG_INFO,
-           "PW0123 %s: requests wait for the GIL of %d instance%s; one more is "
-           "added (up to %d)",
-           spec->name, look->target, look->target == 1 ? "" : "s",
-           spec->instances_max);
-}
-
-static void shrink(pw_pool_t *pool, const pw_interp_spec_t *spec,
-                   const pw_pool_look_t *look)
-{
-    if (look->target <= spec->instances_min || look->draining > 0) {
-        return;
-    }
-    pw_pool_resize(pool, look->target - 1);
-    pw_log(&spec->log, PW_LOG_INFO,
-           "PW0124 %s: no request has waited for a GIL in %d s; one of %d "
-           "instances ends",
-           spec->name, (int)(QUIET / APR_USEC_PER_SEC), look->target);
-}
-
-static void scale(pw_scale_t *sc, pw_pool_t *pool, const pw_interp_spec_t *spec,
-                  const pw_pool_look_t *look, pw_instant_t now)
-{
-    if (sc->sum >= WAITED || sc->crowded >= CROWDED) {
-        sc->sum = 0;
-        sc->crowded = 0;
-        grow(pool, spec, look);
-    }
-    else if (now - sc->pressed >= QUIET) {
-        sc->pressed = now;
-        shrink(pool, spec, look);
+    else {
+        pw_log(&spec->log, PW_LOG_INFO,
+               "PW0124 %s: no request has waited for a GIL in %d s; one of %d "
+               "instances ends",
+               spec->name, (int)(PW_GROWTH_QUIET / APR_USEC_PER_SEC), from);
     }
 }
 
@@ -180,6 +127,7 @@ static int look_at(pw_runtime_t *rt, const pw_interp_spec_t *spec)
     pw_pool_t *pool = rt->pools[spec->index];
     pw_instant_t now = pw_now();
     pw_pool_look_t look;
+    int to;
 
     pw_pool_look(pool, &look);
     pw_scale_record(rt, spec);
@@ -189,8 +137,11 @@ static int look_at(pw_runtime_t *rt, const pw_interp_spec_t *spec)
     if (spec->instances_min == spec->instances_max) {
         return 0;
     }
-    sum_up(sc, waited(rt, spec), &look, now);
-    scale(sc, pool, spec, &look, now);
+    to = pw_growth_judge(&sc->growth, &look, waited(rt, spec),
+                         spec->instances_min, spec->instances_max, now);
+    if (to) {
+        resize(pool, spec, look.target, to);
+    }
     return look.running + look.waiting > 0;
 }
 
@@ -207,7 +158,7 @@ apr_interval_time_t pw_scale_tick(pw_runtime_t *rt)
     for (int i = 0; i < made; i++) {
         busy |= look_at(rt, rt->demand.own[i]);
     }
-    return busy ? LOOK_BUSY : LOOK_IDLE;
+    return busy ? PW_GROWTH_LOOK : LOOK_IDLE;
 }
 
 void pw_scale_init(pw_runtime_t *rt, apr_pool_t *cpool)
@@ -216,6 +167,6 @@ void pw_scale_init(pw_runtime_t *rt, apr_pool_t *cpool)
 
     rt->scales = apr_pcalloc(cpool, sizeof(*rt->scales) * all);
     for (size_t i = 0; i < all; i++) {
-        rt->scales[i].used = rt->scales[i].pressed = pw_now();
+        rt->scales[i].used = rt->scales[i].growth.pressed = pw_now();
     }
 }

@@ -130,6 +130,13 @@ static void add_bad(pw_text_t *to, const char *label, apr_uint64_t value)
     add_number(to, label, value, "bad");
 }
 
+/* Of many requests together. */
+static void add_sum(pw_text_t *to, const char *label, apr_uint64_t time)
+{
+    open_cell(to, label);
+    pw_text_addf(to, "%.1f s</td>", (double)time / APR_USEC_PER_SEC);
+}
+
 static void add_time_cell(pw_text_t *to, const char *label, apr_int64_t time)
 {
     open_cell(to, label);
@@ -310,10 +317,7 @@ static void add_interp(pw_text_t *to, const pw_show_t *show,
     add_refused(to, sums);
     add_bad(to, "dropped",
             sums->counts[PW_COUNT_DROPPED] + sums->counts[PW_COUNT_LOST]);
-    open_cell(to, "CPU");
-    pw_text_addf(to, "%.1f s",
-                 (double)sums->counts[PW_COUNT_CPU] / APR_USEC_PER_SEC);
-    pw_text_add(to, "</td>");
+    add_sum(to, "CPU", sums->counts[PW_COUNT_CPU]);
     add_cell(to, "most at once", pw_show_limit(show, interp));
     pw_text_add(to, "</tr>\n");
 }
@@ -329,8 +333,8 @@ static void add_interps(pw_text_t *to, const pw_show_t *show)
 
     pw_text_add(to, "<h2>Interpreters</h2>\n");
     if (all->nelts == 0) {
-        pw_text_add(to, "<p>No application is configured, or no child has "
-                        "started.</p>\n");
+        pw_text_add(to, "<p>No application is configured, or Python has "
+                        "started in no child: the error log says why.</p>\n");
         return;
     }
     open_table(to, heads);
@@ -448,6 +452,8 @@ static void add_children(pw_text_t *to, const pw_show_t *show)
 static void add_instance(pw_text_t *to, const pw_census_interp_t *interp,
                          const pw_census_instance_t *instance)
 {
+    const pw_work_t *work = &instance->work;
+
     pw_text_add(to, "<tr><td class=\"text name\">");
     pw_text_html(to, interp->name);
     pw_text_addf(to, " <small>#%d in child %ld</small></td>", instance->number,
@@ -455,7 +461,12 @@ static void add_instance(pw_text_t *to, const pw_census_interp_t *interp,
     add_text_cell(to, "state", pw_state_name(instance->state));
     add_cell(to, "generation", instance->generation);
     add_cell(to, "running", instance->in_flight);
-    add_cell(to, "answered", instance->served);
+    add_cell(to, "answered", work->served);
+    add_bad(to, "5xx", work->classes[4]);
+    add_bad(to, "exceptions", work->exceptions);
+    add_time_cell(to, "load", (apr_int64_t)work->load);
+    add_sum(to, "in the application", work->application);
+    add_sum(to, "CPU", work->cpu);
     add_cell(to, "thread states", instance->tstates);
     pw_text_add(to, "</tr>\n");
 }
@@ -463,8 +474,9 @@ static void add_instance(pw_text_t *to, const pw_census_interp_t *interp,
 static void add_instances(pw_text_t *to, const pw_show_t *show)
 {
     static const char *const heads[] = {
-        "<Instance", "<State",        "Generation", "Running",
-        "Answered",  "Thread states", NULL};
+        "<Instance",          "<State", "Generation",    "Running",
+        "Answered",           "5xx",    "Exceptions",    "Load",
+        "In the application", "CPU",    "Thread states", NULL};
     const apr_array_header_t *all = show->census->interps;
 
     pw_text_add(to, "<details><summary>Instances</summary>\n");

@@ -36,15 +36,20 @@ static void add_seconds(pw_text_t *to, const char *name, apr_int64_t time)
 
 /* ---- interpreters ------------------------------------------------------ */
 
-static void add_classes(pw_text_t *to, const pw_sums_t *sums)
+static void add_classes(pw_text_t *to, const char *name,
+                        const apr_uint64_t *classes)
 {
-    pw_text_add(to, "\"served\":{");
+    pw_text_addf(to, "\"%s\":{", name);
     for (int i = 0; i < 5; i++) {
         comma(to, i);
-        pw_text_addf(to, "\"%dxx\":%" APR_UINT64_T_FMT, i + 1,
-                     sums->counts[PW_COUNT_SERVED + i]);
+        pw_text_addf(to, "\"%dxx\":%" APR_UINT64_T_FMT, i + 1, classes[i]);
     }
-    pw_text_add(to, "},\"refused\":{");
+    pw_text_add(to, "},");
+}
+
+static void add_refused(pw_text_t *to, const pw_sums_t *sums)
+{
+    pw_text_add(to, "\"refused\":{");
     for (int i = 0; i < PW_REFUSED_COUNT; i++) {
         comma(to, i);
         pw_text_addf(to, "\"%s\":%" APR_UINT64_T_FMT, pw_show_reason(i),
@@ -72,13 +77,21 @@ static void add_times(pw_text_t *to, const pw_times_t *times, int which)
 
 static void add_instance(pw_text_t *to, const pw_census_instance_t *instance)
 {
+    const pw_work_t *work = &instance->work;
+
     pw_text_addf(to,
                  "{\"pid\":%ld,\"number\":%d,\"state\":\"%s\","
-                 "\"generation\":%u,\"in_flight\":%u,\"thread_states\":%u,"
-                 "\"served\":%" APR_UINT64_T_FMT "}",
+                 "\"generation\":%u,\"in_flight\":%u,\"thread_states\":%u,",
                  (long)instance->pid, instance->number,
                  pw_state_name(instance->state), instance->generation,
-                 instance->in_flight, instance->tstates, instance->served);
+                 instance->in_flight, instance->tstates);
+    add_classes(to, "answers", work->classes);
+    add_number(to, "exceptions", work->exceptions);
+    add_seconds(to, "load_seconds", (apr_int64_t)work->load);
+    add_seconds(to, "attach_seconds", (apr_int64_t)work->attach);
+    add_seconds(to, "application_seconds", (apr_int64_t)work->application);
+    add_seconds(to, "cpu_seconds", (apr_int64_t)work->cpu);
+    pw_text_addf(to, "\"served\":%" APR_UINT64_T_FMT "}", work->served);
 }
 
 static void add_levels(const pw_show_t *show, pw_text_t *to,
@@ -101,7 +114,8 @@ static void add_levels(const pw_show_t *show, pw_text_t *to,
 static void add_counts(pw_text_t *to, const pw_sums_t *sums)
 {
     add_number(to, "accepted", sums->counts[PW_COUNT_ACCEPTED]);
-    add_classes(to, sums);
+    add_classes(to, "served", &sums->counts[PW_COUNT_SERVED]);
+    add_refused(to, sums);
     add_number(to, "dropped", sums->counts[PW_COUNT_DROPPED]);
     add_number(to, "lost", sums->counts[PW_COUNT_LOST]);
     add_number(to, "exceptions", sums->counts[PW_COUNT_EXCEPTIONS]);

@@ -53,6 +53,7 @@ struct pw_interp_spec_t {
     apr_table_t *env;                    /* WSGISetEnv, may be empty */
     apr_interval_time_t startup_timeout; /* microseconds */
     int instances_min, instances_max;    /* in one child; at least 1 */
+    int said_instances;                  /* likewise, before the isolation */
     int said_concurrency;                /* -1: derived */
     int concurrency;                     /* calls of an instance at a time; 0:
                                           * no bound */

@@ -415,8 +415,8 @@ void pw_stats_set_error(pw_stat_interp_t *interp, const char *code,
     put_text(interp->error, PW_TEXT_WORDS(PW_ERROR_BYTES), text, strlen(text));
 }
 
-void pw_stats_loaded(pw_stat_interp_t *interp, int ok, int fresh,
-                     apr_interval_time_t took)
+void pw_stats_loaded(pw_stat_interp_t *interp, pw_stat_instance_t *instance,
+                     int ok, int fresh, apr_interval_time_t took)
 {
     pw_stats_count(interp, ok ? PW_COUNT_LOADS : PW_COUNT_LOAD_FAILURES);
     if (ok && fresh) {
@@ -424,6 +424,26 @@ void pw_stats_loaded(pw_stat_interp_t *interp, int ok, int fresh,
     }
     set(interp->failing, !ok);
     set(interp->load_time, (apr_uint64_t)took);
+    add(instance->work.load, (apr_uint64_t)took);
+}
+
+static void clear_work(pw_work_t *work)
+{
+    apr_uint64_t *words = (apr_uint64_t *)work;
+
+    for (apr_size_t i = 0; i < sizeof(*work) / sizeof(*words); i++) {
+        set(words[i], 0);
+    }
+}
+
+void pw_stats_get_work(pw_work_t *to, const pw_work_t *from)
+{
+    apr_uint64_t *into = (apr_uint64_t *)to;
+    const apr_uint64_t *out = (const apr_uint64_t *)from;
+
+    for (apr_size_t i = 0; i < sizeof(*to) / sizeof(*into); i++) {
+        into[i] = get(out[i]);
+    }
 }
 
 pw_stat_instance_t *pw_stats_add_instance(pw_stat_interp_t *interp,
@@ -442,7 +462,7 @@ pw_stat_instance_t *pw_stats_add_instance(pw_stat_interp_t *interp,
     }
     if (i < end) {
         set(i->generation, (apr_uint32_t)generation);
-        set(i->served, 0);
+        clear_work(&i->work);
     }
     return i;
 }
@@ -628,26 +648,47 @@ void pw_stats_attached(pw_call_t *call)
     call->attach = advance(call, PW_PHASE_APPLICATION);
     set(call->caller->record->attach, call->attach);
     observe(&call->interp->sums.times[PW_TIME_ATTACH], call->attach);
+    add(call->instance->work.attach, call->attach);
 }
 
 static void leave_instance(pw_call_t *call)
 {
     if (call->instance) {
         sub(call->instance->in_flight, 1);
-        add(call->instance->served, 1);
+        add(call->instance->work.served, 1);
         sub(call->interp->running, 1);
         call->instance = NULL;
     }
 }
 
-void pw_stats_detached(pw_call_t *call)
+/* From 0; what is no status of HTTP counts as a fault. */
+static unsigned class_of(int status)
+{
+    unsigned class = (unsigned)status / 100;
+
+    return class - 1 < 5 ? class - 1 : 4;
+}
+
+void pw_stats_raised(pw_call_t *call)
+{
+    pw_stats_count(call->interp, PW_COUNT_EXCEPTIONS);
+    add(call->instance->work.exceptions, 1);
+}
+
+void pw_stats_detached(pw_call_t *call, int status)
 {
     apr_uint64_t took = advance(call, PW_PHASE_SENDING);
+    pw_work_t *work = &call->instance->work;
 
     observe(&call->interp->sums.times[PW_TIME_APPLICATION], took);
+    add(work->application, took);
+    add(work->classes[class_of(status)], 1);
     if (call->cpu >= 0) {
-        add(call->interp->sums.counts[PW_COUNT_CPU],
-            (apr_uint64_t)(thread_cpu() - call->cpu) * PW_CPU_SAMPLE);
+        apr_uint64_t cpu =
+            (apr_uint64_t)(thread_cpu() - call->cpu) * PW_CPU_SAMPLE;
+
+        add(call->interp->sums.counts[PW_COUNT_CPU], cpu);
+        add(work->cpu, cpu);
     }
     leave_instance(call);
 }
@@ -671,10 +712,7 @@ static void end_call(pw_call_t *call, pw_count_e how)
 
 void pw_stats_served(pw_call_t *call, int status)
 {
-    int class = status / 100;
-
-    end_call(call, PW_COUNT_SERVED
-                       + (class < 1 || class > 5 ? 5 : (unsigned)class) - 1);
+    end_call(call, PW_COUNT_SERVED + class_of(status));
 }
 
 void pw_stats_refused(pw_call_t *call, pw_refused_e why)

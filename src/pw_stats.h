@@ -125,12 +125,24 @@ typedef struct pw_sums_t {
 /* More of one interpreter in one child are not told apart. */
 #define PW_INSTANCES_MAX 64
 
+/* What an instance has done since it began; times in microseconds. Nothing but
+ * numbers. */
+typedef struct pw_work_t {
+    apr_uint64_t served;      /* atomic: leases given back */
+    apr_uint64_t classes[5];  /* atomic: of these, answers 1xx to 5xx */
+    apr_uint64_t exceptions;  /* atomic: */
+    apr_uint64_t attach;      /* atomic: waited for its GIL */
+    apr_uint64_t application; /* atomic: */
+    apr_uint64_t cpu;         /* atomic: from one request in PW_CPU_SAMPLE */
+    apr_uint64_t load;        /* atomic: all that it has loaded */
+} pw_work_t;
+
 typedef struct pw_stat_instance_t {
     apr_uint32_t state;      /* atomic: pw_state_e and 1; 0: free */
     apr_uint32_t generation; /* atomic: */
     apr_uint32_t in_flight;  /* atomic: requests that have it leased */
     apr_uint32_t tstates;    /* atomic: cached thread states */
-    apr_uint64_t served;     /* atomic: leases given back */
+    pw_work_t work;
 } pw_stat_instance_t;
 
 typedef struct pw_stat_interp_t {
@@ -227,6 +239,9 @@ apr_uint64_t pw_stats_folding(const pw_stats_t *stats);
 /* Adds all sums of one to another. */
 void pw_stats_add(pw_sums_t *to, const pw_sums_t *from);
 
+/* A copy of what an instance has done, each number whole. */
+void pw_stats_get_work(pw_work_t *to, const pw_work_t *from);
+
 /* A text of the segment as bytes, always terminated; buf has `words` * 8. */
 void pw_stats_get_text(char *buf, const apr_uint64_t *from, int words);
 
@@ -288,10 +303,10 @@ void pw_stats_set_due(pw_stat_interp_t *interp, int due);
 void pw_stats_set_error(pw_stat_interp_t *interp, const char *code,
                         const char *type);
 
-/* Any thread: a load has ended after so many microseconds. fresh: it took the
- * place of an earlier one. */
-void pw_stats_loaded(pw_stat_interp_t *interp, int ok, int fresh,
-                     apr_interval_time_t took);
+/* The instance's thread: a load in it has ended after so many microseconds.
+ * fresh: it took the place of an earlier one. */
+void pw_stats_loaded(pw_stat_interp_t *interp, pw_stat_instance_t *instance,
+                     int ok, int fresh, apr_interval_time_t took);
 
 /* Any thread: adds to a counter that has no function of its own. */
 #define pw_stats_count(interp, which)                                          \
@@ -340,8 +355,12 @@ void pw_stats_leased(pw_call_t *call, pw_stat_instance_t *instance,
                      pw_instant_t now);
 void pw_stats_attached(pw_call_t *call);
 
-/* The application is done; the lease is about to be given back. */
-void pw_stats_detached(pw_call_t *call);
+/* Between attached and detached: the application raised an exception. */
+void pw_stats_raised(pw_call_t *call);
+
+/* The application is done, and this HTTP status is its answer; the lease is
+ * about to be given back. */
+void pw_stats_detached(pw_call_t *call, int status);
 
 /* The end: answered with this HTTP status. */
 void pw_stats_served(pw_call_t *call, int status);

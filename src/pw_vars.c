@@ -71,7 +71,9 @@ void pw_vars_clear(pw_vars_t *vars)
         Py_CLEAR(vars->headers[i].key);
         Py_CLEAR(vars->headers[i].value);
         vars->headers[i].name[0] = '\0';
+        vars->headers[i].slot = 0;
     }
+    vars->slots = 0;
     memset(vars->constants, 0, sizeof(vars->constants));
     memset(vars->bytes, 0, sizeof(vars->bytes));
     Py_CLEAR(vars->steady);
@@ -111,10 +113,18 @@ int pw_vars_traverse(pw_vars_t *vars, visitproc visit, void *arg)
 /* ---- the server's variables -------------------------------------------- */
 
 /* A new value of a steady variable is that of the next request too. */
-static void set_steady(pw_filling_t *f, pw_var_e which, PyObject *value)
+static void set_steady(pw_filling_t *f, PyObject *key, PyObject *value)
 {
-    f->failed |=
-        PyDict_SetItem(f->vars->steady, f->vars->keys[which], value) < 0;
+    f->vars->changes++;
+    f->failed |= PyDict_SetItem(f->vars->steady, key, value) < 0;
+}
+
+/* No longer, nor in this request where it has not said so itself. */
+static void drop_steady(pw_filling_t *f, PyObject *key, int said)
+{
+    f->vars->changes++;
+    f->failed |= PyDict_DelItem(f->vars->steady, key) < 0
+                 || (!said && PyDict_DelItem(f->env, key) < 0);
 }
 
 static void set_new(pw_filling_t *f, pw_var_e which, const char *value)
@@ -133,7 +143,7 @@ static void set_new(pw_filling_t *f, pw_var_e which, const char *value)
     f->vars->bytes[which] = ascii(object);
     Py_XSETREF(f->vars->values[which], object);
     if (kinds[which] == STEADY) {
-        set_steady(f, which, object);
+        set_steady(f, f->vars->keys[which], object);
     }
 }
 
@@ -233,6 +243,56 @@ static int comes_again(const char *name)
     return 0;
 }
 
+static apr_uint64_t slot_bit(const pw_header_key_t *place)
+{
+    return (apr_uint64_t)1 << (place->slot - 1);
+}
+
+/* Is steady from now on, where there is a slot. Names that differ in case only
+ * have places of their own and one key, which one of them may hold. */
+static void keep_repeated(pw_filling_t *f, pw_header_key_t *place)
+{
+    pw_vars_t *vars = f->vars;
+    int there = PyDict_Contains(vars->steady, place->key), i = 0;
+
+    place->times = 0;
+    while (i < PW_REPEATED_MAX && vars->slots >> i & 1) {
+        i++;
+    }
+    f->failed |= there < 0;
+    if (!there && i < PW_REPEATED_MAX) {
+        vars->repeated[i] = place;
+        place->slot = i + 1;
+        vars->slots |= slot_bit(place);
+        f->repeats |= slot_bit(place);
+        set_steady(f, place->key, place->value);
+    }
+}
+
+static void drop_repeated(pw_filling_t *f, pw_header_key_t *place)
+{
+    apr_uint64_t bit = slot_bit(place);
+
+    drop_steady(f, place->key, (f->repeats & bit) != 0);
+    f->vars->slots &= ~bit;
+    f->repeats &= ~bit;
+    place->slot = 0;
+}
+
+/* Steady headers that this request does not have; of that key, or all. */
+static void drop_absent(pw_filling_t *f, PyObject *key)
+{
+    apr_uint64_t absent = f->vars->slots & ~f->repeats;
+
+    for (int i = 0; absent && !f->failed; i++, absent >>= 1) {
+        pw_header_key_t *place = f->vars->repeated[i];
+
+        if (absent & 1 && (!key || PyUnicode_Compare(place->key, key) == 0)) {
+            drop_repeated(f, place);
+        }
+    }
+}
+
 /* The place of a header, filled; NULL where it has none, or with f->failed. */
 static pw_header_key_t *header_place(pw_filling_t *f, const char *name,
                                      size_t len)
@@ -253,8 +313,12 @@ static pw_header_key_t *header_place(pw_filling_t *f, const char *name,
         Py_XDECREF(key);
         return NULL;
     }
+    if (place->slot) {
+        drop_repeated(f, place);
+    }
     memcpy(place->name, name, len + 1);
     place->again = comes_again(name);
+    place->times = 0;
     Py_CLEAR(place->value);
     Py_XSETREF(place->key, key);
     return place;
@@ -287,17 +351,51 @@ static PyObject *header_value(pw_header_key_t *place, const char *value)
     if (object && place && place->again && len < PW_HEADER_VALUE_MAX
         && PyUnicode_IS_ASCII(object)) {
         Py_XSETREF(place->value, Py_NewRef(object));
+        place->times = 0;
     }
     return object;
+}
+
+/* Of a key that is there: another header of this request, or one of those
+ * before. */
+static void set_again(pw_filling_t *f, PyObject *key, PyObject *value)
+{
+    PyObject *there; /* borrowed from env */
+
+    drop_absent(f, key);
+    there = f->failed ? NULL : PyDict_GetItemWithError(f->env, key);
+    if (there) {
+        f->failed = join(f->env, key, there, value) < 0;
+    }
+    else if (!PyErr_Occurred()) {
+        f->failed = PyDict_SetItem(f->env, key, value) < 0;
+    }
+    else {
+        f->failed = 1;
+    }
 }
 
 static void set_header(pw_filling_t *f, PyObject *key, PyObject *value)
 {
     Py_ssize_t before = PyDict_GET_SIZE(f->env);
-    PyObject *there = PyDict_SetDefault(f->env, key, value); /* borrowed */
-    int second = PyDict_GET_SIZE(f->env) == before;
 
-    f->failed = !there || (second && join(f->env, key, there, value) < 0);
+    f->failed = !PyDict_SetDefault(f->env, key, value);
+    if (!f->failed && PyDict_GET_SIZE(f->env) == before) {
+        set_again(f, key, value);
+    }
+}
+
+/* The value that it had in the last request which had one. */
+static void repeat_header(pw_filling_t *f, pw_header_key_t *place)
+{
+    if (place->slot && !(f->repeats & slot_bit(place))) {
+        f->repeats |= slot_bit(place);
+        return;
+    }
+    set_header(f, place->key, place->value);
+    if (!place->slot && !f->failed && ++place->times >= PW_REPEATS) {
+        keep_repeated(f, place);
+    }
 }
 
 static void emit_header(pw_emit_t *to, const char *name, const char *value)
@@ -311,8 +409,11 @@ static void emit_header(pw_emit_t *to, const char *name, const char *value)
         return;
     }
     if (place && has_value(place, value)) {
-        set_header(f, place->key, place->value);
+        repeat_header(f, place);
         return;
+    }
+    if (place && place->slot) {
+        drop_repeated(f, place);
     }
     key = place ? Py_NewRef(place->key) : make_key(name, len);
     if (key != Py_None) {
@@ -328,34 +429,7 @@ static void emit_header(pw_emit_t *to, const char *name, const char *value)
     Py_XDECREF(key);
 }
 
-static void emit_other(pw_emit_t *to, const char *name, const char *value)
-{
-    pw_filling_t *f = (pw_filling_t *)to;
-    PyObject *key, *object;
-
-    if (f->failed) {
-        return;
-    }
-    key = text(name, strlen(name));      /* new */
-    object = text(value, strlen(value)); /* new */
-    f->failed = !key || !object || !PyDict_SetDefault(f->env, key, object);
-    Py_XDECREF(object);
-    Py_XDECREF(key);
-}
-
 /* ---- one request ------------------------------------------------------- */
-
-int pw_vars_begin(pw_filling_t *f, pw_vars_t *vars)
-{
-    f->emit.variable = emit_variable;
-    f->emit.header = emit_header;
-    f->emit.other = emit_other;
-    f->vars = vars;
-    f->seen = 0;
-    f->env = PyDict_Copy(vars->steady);
-    f->failed = !f->env;
-    return f->failed ? -1 : 0;
-}
 
 void pw_vars_constant(pw_filling_t *f, int place, PyObject *key,
                       PyObject *value)
@@ -364,8 +438,8 @@ void pw_vars_constant(pw_filling_t *f, int place, PyObject *key,
         return;
     }
     f->vars->constants[place] = value;
-    f->failed = PyDict_SetItem(f->vars->steady, key, value) < 0
-                || PyDict_SetItem(f->env, key, value) < 0;
+    set_steady(f, key, value);
+    f->failed |= PyDict_SetItem(f->env, key, value) < 0;
 }
 
 /* Not of this request: nor, we guess, of the next. */
@@ -376,23 +450,71 @@ static void forget(pw_filling_t *f, int which)
     if (f->vars->values[which]) {
         f->vars->bytes[which] = NULL;
         Py_CLEAR(f->vars->values[which]);
-        f->failed = PyDict_DelItem(f->vars->steady, key) < 0
-                    || PyDict_DelItem(f->env, key) < 0;
+        drop_steady(f, key, 0);
     }
 }
 
-PyObject *pw_vars_end(pw_filling_t *f)
+/* Before anything that may have the name of what this request has not. */
+static void settle(pw_filling_t *f)
 {
     apr_uint64_t absent = steady_bits & ~f->seen;
 
+    f->settled = 1;
     for (int i = 0; absent && !f->failed; i++, absent >>= 1) {
         if (absent & 1) {
             forget(f, i);
         }
     }
+    drop_absent(f, NULL);
+}
+
+static void emit_other(pw_emit_t *to, const char *name, const char *value)
+{
+    pw_filling_t *f = (pw_filling_t *)to;
+    PyObject *key, *object;
+
+    if (!f->settled) {
+        settle(f);
+    }
+    if (f->failed) {
+        return;
+    }
+    key = text(name, strlen(name));      /* new */
+    object = text(value, strlen(value)); /* new */
+    f->failed = !key || !object || !PyDict_SetDefault(f->env, key, object);
+    Py_XDECREF(object);
+    Py_XDECREF(key);
+}
+
+int pw_vars_begin(pw_filling_t *f, pw_vars_t *vars)
+{
+    unsigned changes;
+
+    f->emit.variable = emit_variable;
+    f->emit.header = emit_header;
+    f->emit.other = emit_other;
+    f->vars = vars;
+    f->seen = f->repeats = 0;
+    f->settled = 0;
+    f->env = NULL;
+    /* On 3.11 a garbage collection in here may let another thread in. */
+    do {
+        changes = vars->changes;
+        Py_XSETREF(f->env, PyDict_Copy(vars->steady));
+    } while (f->env && changes != vars->changes);
+    f->failed = !f->env;
+    return f->failed ? -1 : 0;
+}
+
+PyObject *pw_vars_end(pw_filling_t *f)
+{
+    if (!f->settled && !f->failed) {
+        settle(f);
+    }
     if (!f->failed && !f->vars->wide) {
         f->vars->wide = 1;
         f->failed = widen(f->vars->steady) < 0;
+        f->vars->changes++;
     }
     if (f->failed) {
         Py_CLEAR(f->env);

@@ -3,7 +3,8 @@
  * pw_vars: what an interpreter remembers of the environ of earlier requests, so
  * that the next one costs little: the keys as str, values that come again, a
  * dictionary that has the steady ones and is copied for each request, and the
- * keys of headers.
+ * keys of headers. A header that some requests repeated is steady too, until
+ * one has another value or none.
  *
  * BOUNDS. Values of variables that change are not kept, nor those of headers
  * that may hold secrets. The keys of headers have a table of fixed size, and a
@@ -21,6 +22,8 @@
 #define PW_HEADER_KEYS 512    /* places of the table */
 #define PW_HEADER_NAME_MAX 40 /* bytes of a name that is kept */
 #define PW_HEADER_VALUE_MAX 256
+#define PW_REPEATS 8        /* of a header's value, then it is steady */
+#define PW_REPEATED_MAX 32  /* steady headers */
 #define PW_STEADY_FULL 43   /* one more than a dict of 64 places takes */
 #define PW_CONSTANTS_MAX 12 /* wsgi.* keys whose values seldom change */
 
@@ -30,6 +33,9 @@ typedef struct pw_header_key_t {
     PyObject *value;               /* owned, or NULL: of the last request, for
                                     * a header that browsers repeat */
     int again;                     /* it is such a header */
+    int times;                     /* in a row that value came again; 0 while
+                                    * there is a slot */
+    int slot;                      /* in vars->repeated, from 1; 0: none */
 } pw_header_key_t;
 
 typedef struct pw_vars_t {
@@ -38,9 +44,12 @@ typedef struct pw_vars_t {
                                      * had the variable; not of FRESH ones */
     const char *bytes[PW_VAR_COUNT]; /* of values, where that is ASCII */
     PyObject *steady;                /* owned: dict, the STEADY ones of these,
-                                     * and the constants */
-    PyObject *constants[PW_CONSTANTS_MAX]; /* borrowed from steady */
-    int wide;                              /* steady has room for headers */
+                                     * the constants, and repeated headers */
+    pw_header_key_t *repeated[PW_REPEATED_MAX]; /* into headers */
+    apr_uint64_t slots;                         /* which of these are in use */
+    unsigned changes;                           /* of steady */
+    PyObject *constants[PW_CONSTANTS_MAX];      /* borrowed from steady */
+    int wide; /* steady has room for headers */
     pw_header_key_t headers[PW_HEADER_KEYS];
 } pw_vars_t;
 
@@ -57,9 +66,11 @@ int pw_vars_traverse(pw_vars_t *vars, visitproc visit, void *arg);
 typedef struct pw_filling_t {
     pw_emit_t emit; /* first: the exchange calls it */
     pw_vars_t *vars;
-    PyObject *env;     /* owned: a dict */
-    apr_uint64_t seen; /* STEADY variables that this request has */
-    int failed;        /* an exception is pending */
+    PyObject *env;        /* owned: a dict */
+    apr_uint64_t seen;    /* STEADY variables that this request has */
+    apr_uint64_t repeats; /* slots of headers that it has */
+    int settled;          /* what it has not is out of env */
+    int failed;           /* an exception is pending */
 } pw_filling_t;
 
 /* Begins with a copy of what is steady. 0, or -1 with an exception. */

@@ -249,6 +249,32 @@ cases(sub {
 }, map { { name => "an interpreter ends in a living child, $_", kind => $_ } }
     qw(own-gil shared-gil));
 
+subtest 'an instance gets a successor' => sub {
+    plan skip_all => 'nothing is replaced' if !python_at_least(14) || !threaded();
+    my $s = server('renewed', 'WSGIMaxRequests 5');
+    lets_load($s, $_->{name}) for @table;
+    ok($s->start, 'started') or return;
+    my $pid = $s->get('/nothing')->{body};
+    my ($bad, %over) = (0);
+    # Until the first instance of each has ended, or is left.
+    my $all = wait_for {
+        for my $name (map { $_->{name} } @table) {
+            $bad++ if $s->get("/$name")->{body} ne $pid;
+            $over{$name} ||= times_logged($s, "PW0105 $name:| $name: instance 1 has ended");
+        }
+        @table == grep { $_ } values %over;
+    } 60;
+    ok($all, 'each has one') or diag(join ' ', grep { !$over{$_} } sort keys %over);
+    is($bad, 0, 'every request was served, by the one child');
+    # Before the child ends, which leaves what is just ending.
+    for my $app (@table) {
+        my $left = times_logged($s, "PW0105 $app->{name}: .* 1 of its threads do not stop");
+        is(!!$left, !!$app->{parks}, "$app->{name}: left in memory, or ended");
+    }
+    ok(defined $s->stop(limit => 25), 'httpd ends by itself');
+    no_crash($s);
+};
+
 cases(sub {
     my ($case) = @_;
     my $s = server($case->{name});

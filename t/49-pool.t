@@ -3,7 +3,6 @@
 # of instances in a child that lives on.
 use PWTest;
 use PWTest::Server;
-use JSON::PP qw(decode_json);
 
 plan skip_all => 'a child of prefork runs one request' if !threaded();
 my $own_gil = python_at_least(13);
@@ -24,6 +23,10 @@ def application(environ, start_response):
     if path == "/hold":
         while not os.path.exists(os.path.join(VAR, name)):
             time.sleep(0.005)
+    if path == "/read":
+        name = "read %d" % len(environ["wsgi.input"].read())
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [name.encode()]
     if path == "/compute":
         end = time.thread_time() + 0.02
         while time.thread_time() < end:
@@ -52,7 +55,10 @@ my %pool = (
     hasty   => ['WSGIConcurrency 1', 'WSGIQueueLimit 2', 'WSGIQueueTimeout 200ms'],
     renewed => ['WSGIInstances 2', 'WSGIMaxRequests 10'],
     broken  => ['WSGIMaxRequests 10'],
+    edited  => ['WSGIMaxRequests 10', 'WSGIInstances 2'],
+    parted  => ['WSGIMaxRequests 10', 'WSGIInstances 2'],
     object  => ['WSGIMaxRequests 5'],
+    stuck   => ['WSGIInstances 1-2', 'WSGIConcurrency 6'],
     idle    => ['WSGIIdleTimeout 1'],
     parking => ['WSGIMaxRequests 3', 'WSGIParkLimit 1'],
     growing => ['WSGIInstances 1-2', 'WSGIConcurrency 6'],
@@ -64,16 +70,29 @@ $server->app("$_.py", $app) for keys %pool;
 $server->app('parking.py', "import threading\nlock = threading.Lock()\nlock.acquire()\n"
     . "threading.Thread(target=lock.acquire, daemon=True).start()\n$app");
 
-# One that loads a shared object, a copy of one of Python's own.
+# One whose module changes, not its script.
+$server->app('part.py', "WORD = 'old'\n");
+$server->app('parted.py', "import sys\nsys.path.insert(0, '$server->{dir}/apps')\nimport part\n"
+    . $app =~ s/body = "%s %s" % \(/body = "%s %s %s" % (part.WORD, /r);
+
+# Two that load a shared object, each its copy of one of Python's own.
 chomp(my $lib = qx($ENV{PW_T_PYTHON} -c 'import sysconfig as s; print(s.get_path("platstdlib"))'));
 my ($object) = map { glob "$lib/lib-dynload/$_.cpython*.so" } qw(_zoneinfo _json _csv _queue);
-my $copy = "$server->{dir}/apps/copy.so";
-if ($object) {
+my %copy = map { ($_ => "$server->{dir}/apps/$_.so") } qw(object stuck);
+for (sort keys %copy) {
+    next if !$object;
     my ($name) = $object =~ m{([^/.]+)[^/]*$};
+    write_text($copy{$_}, read_text($object));
+    $server->app("$_.py", "import importlib.machinery as m, importlib.util as u\n"
+        . "at = '$copy{$_}'\nloader = m.ExtensionFileLoader('$name', at)\n"
+        . "u.module_from_spec(u.spec_from_file_location('$name', at, loader=loader))\n$app");
+}
+
+sub replace_object {
+    my ($copy) = @_;
+    unlink $copy;
     write_text($copy, read_text($object));
-    $server->app('object.py', "import importlib.machinery as m, importlib.util as u\n"
-        . "loader = m.ExtensionFileLoader('$name', '$copy')\n"
-        . "u.module_from_spec(u.spec_from_file_location('$name', '$copy', loader=loader))\n$app");
+    return;
 }
 announce(qr/PW0023/); # the limits of this test
 announce(qr/PW0021/) if !$own_gil;
@@ -132,9 +151,13 @@ subtest 'a full queue' => sub {
     wait_for { calls('narrow') };
     my @waiting = map { ask("/narrow?waits$_") } 1 .. 2;
     ok(wait_for { status_of('narrow')->{queued} == 2 }, 'two wait');
-    my $refused = $server->get('/narrow?refused');
-    is($refused->{status}, 503, 'refused');
-    ok($refused->{h}{'retry-after'}, 'with Retry-After');
+    for my $time (1 .. 5) {
+        my $refused = $server->get('/narrow?refused');
+        is($refused->{status}, 503, "refused $time");
+        like($refused->{h}{'retry-after'}, qr/^[1-9]\d*$/, 'with Retry-After');
+    }
+    is(status_of('narrow')->{refused}{queue_full}, 5, 'and counted');
+    is(calls('refused'), 0, 'the application sees none');
     announce(qr/PW0120/);
     my ($record) = $server->lines(qr/PW0120 narrow/);
     like($record, qr/503 for 1 request in \d+ s: 1 of 1 slots busy, queue 2 of 2; /, 'a record');
@@ -159,6 +182,40 @@ subtest 'a request body is read ahead' => sub {
     is($conn->response->{status}, 200, 'when the body is there, it is');
     is(calls('slow'), 1, 'once');
     $conn->close;
+
+    # httpd reads such a body itself when the request has ended, if nobody has.
+    $conn = $server->connect;
+    $conn->send(PWTest::HTTP::head(path => '/narrow?slowget',
+        headers => [ 'Content-Length' => 10 ]) . 'half ');
+    is($server->get('/narrow?meanwhile')->{status}, 200, 'nor does a GET with a body');
+    is(calls('slowget'), 0, 'which is not called yet either');
+    $conn->send('whole');
+    is($conn->response->{status}, 200, 'when the body is there, it is');
+    $conn->close;
+
+    $conn = $server->connect;
+    $conn->send(PWTest::HTTP::head(method => 'POST', path => '/narrow/read?expects',
+        headers => [ 'Content-Length' => 5, Expect => '100-continue' ]));
+    ok(wait_for { calls('expects') }, 'with Expect: 100-continue the application comes first');
+    $conn->send('12345');
+    my $answer = $conn->response;
+    is_deeply($answer->{interim}, [100], 'and asks for the body by reading it');
+    is($answer->{body}, 'read 5', 'which it gets');
+    $conn->close;
+
+    for my $size (0, 1, 65535, 65536, 65537, 200000) {
+        for my $chunked (0, 1) {
+            my $c = $server->connect;
+            my $body = 'b' x $size;
+            $c->send(PWTest::HTTP::head(method => 'POST', path => '/narrow/read?size',
+                headers => $chunked ? [ 'Transfer-Encoding' => 'chunked' ]
+                : [ 'Content-Length' => $size ])
+                . ($chunked ? ($size ? sprintf("%x\r\n%s\r\n", $size, $body) : '') . "0\r\n\r\n"
+                    : $body));
+            is($c->response->{body}, "read $size", "$size bytes arrive, chunked: $chunked");
+            $c->close;
+        }
+    }
 
     my @bad = (['400', "zz\r\n"], ['400', "5\r\nabcdefgh\r\n"]);
     for my $case (@bad) {
@@ -219,7 +276,7 @@ subtest 'a successor that does not load' => sub {
     plan skip_all => 'nothing is replaced' if !$own_gil;
     my $token = token('/broken');
     write_text("$server->{dir}/apps/broken.py", "1 / 0\n");
-    announce(qr/PW0122 broken/, qr/PW0201 broken.*the other instances serve on/,
+    announce(qr/PW0201 broken.*the other instances serve on/,
         qr/PW0107 broken/, qr/PW0201 broken.* \| /);
     my %seen;
     ok(wait_for {
@@ -228,20 +285,51 @@ subtest 'a successor that does not load' => sub {
     }, 'it is tried, and said');
     $seen{ token('/broken') }++ for 1 .. 20;
     is_deeply([ keys %seen ], [$token], 'the old one serves on');
-    ok($server->lines(qr/PW0122 broken/), 'the change was said');
+    ok(!$server->lines(qr/PW0122 broken/), 'and there are no two versions');
 };
+
+sub edit_script {
+    my $new = $app =~ s/body = "%s %s"/body = "new %s %s"/r;
+    return $server->app('edited.py', $new);
+}
+
+# The file of another module: its new text has another length, for Python's cache.
+sub edit_module { return $server->app('part.py', "WORD = 'new' # now\n") }
+
+cases(sub {
+    my ($case) = @_;
+    plan skip_all => 'nothing is replaced' if !$own_gil;
+    my $name = $case->{mount};
+    unlike($server->get("/$name")->{body}, qr/^new/, 'the old one');
+    $case->{edit}->();
+    announce(qr/PW0122 $name/);
+    my ($bad, %seen) = (0);
+    ok(wait_for {
+        my $a = $server->get("/$name");
+        $bad++ if $a->{status} != 200;
+        $seen{ $a->{body} =~ /^new/ ? 'new' : 'old' }++;
+        ($seen{new} // 0) > 60;
+    }, 'what is on disk is loaded');
+    is($bad, 0, 'no request failed');
+    my @said = $server->lines(qr/PW0122 $name/);
+    my $says = 'has changed since the other instances loaded it: the pool runs two versions';
+    like($said[0], qr/PW0122 $name: .*$case->{file} $says/, 'and said that there are two');
+    is(scalar @said, 1, 'once');
+}, { name => 'a successor with another script', mount => 'edited', file => 'edited.py',
+     edit => \&edit_script },
+   { name => 'a successor with another module', mount => 'parted', file => 'part.py',
+     edit => \&edit_module });
 
 subtest 'a shared object that was replaced' => sub {
     plan skip_all => 'nothing is replaced' if !$own_gil;
     plan skip_all => 'Python has no extension in a file' if !$object;
     is($server->get('/object')->{status}, 200, 'an application with a shared object');
-    unlink $copy;
-    write_text($copy, read_text($object));
+    replace_object($copy{object});
     my %seen;
     announce(qr/PW0109 object/);
     ok(wait_for {
         $seen{ token('/object') }++;
-        $server->lines(qr/PW0109 object: .*\Q$copy\E has changed/);
+        $server->lines(qr/PW0109 object: .*\Q$copy{object}\E has changed/);
     }, 'is not replaced, and that is said');
     is(keys %seen, 1, 'it serves on');
 };
@@ -271,6 +359,8 @@ subtest 'WSGIParkLimit' => sub {
     ok(wait_for {
         status_of('parking')->{replacement_due};
     }, 'the status says that the child is due');
+    my @states = map { $_->{state} } @{ status_of('parking')->{instances} };
+    is(scalar(grep { $_ eq 'PARKED' } @states), 1, "it shows the parked one: @states");
     my $before = keys %seen;
     $seen{ token('/parking') }++ for 1 .. 20;
     cmp_ok(keys %seen, '<=', $before + 1, 'and no other is replaced');
@@ -293,6 +383,21 @@ subtest 'growth' => sub {
     }, 'and both instances serve');
 };
 
+subtest 'no growth beside a shared object that was replaced' => sub {
+    plan skip_all => 'instances share one GIL' if !$own_gil;
+    plan skip_all => 'Python has no extension in a file' if !$object;
+    is($server->get('/stuck')->{status}, 200, 'an application with a shared object');
+    replace_object($copy{stuck});
+    announce(qr/PW0109 stuck/);
+    my %seen;
+    ok(wait_for {
+        my @busy = map { ask('/stuck/compute?x') } 1 .. 6;
+        $seen{ $_->response->{body} }++ for @busy;
+        $server->lines(qr/PW0109 stuck: gets no further instance: \Q$copy{stuck}\E has changed/);
+    }, 'that is said');
+    is(keys %seen, 1, 'and the one serves on');
+};
+
 $server->stop;
 my ($counters) = $server->lines(qr/PW0190/);
 my %count = map { /(\w+)=(\d+)/ ? ($1 => $2) : () } split ' ', $counters;
@@ -300,68 +405,5 @@ is($count{returned}, $count{requests}, 'every lease was given back');
 is($count{dropped}, 1, 'one was dropped');
 is($count{instances_parked}, $own_gil ? 1 : 0, 'one was parked');
 cmp_ok($count{instances_ended}, '>=', 6, 'instances have ended') if $ends;
-
-# ---- configuration ------------------------------------------------------
-
-my @lines = (
-    { name => 'no number', conf => 'WSGIInstances many' },
-    { name => 'no instance', conf => 'WSGIInstances 0' },
-    { name => 'a range that falls', conf => 'WSGIInstances 4-2' },
-    { name => 'no range', conf => 'WSGIInstances 1-' },
-    { name => 'automatic from the start', conf => 'WSGIInstances auto' },
-    { name => 'no place', conf => 'WSGIConcurrency 0' },
-    { name => 'less than none', conf => 'WSGIQueueLimit -1' },
-    { name => 'no time', conf => 'WSGIQueueTimeout soon' },
-    { name => 'no number of requests', conf => 'WSGIMaxRequests 1k' },
-    { name => 'no idle time', conf => 'WSGIIdleTimeout -3' },
-    { name => 'no thread state', conf => 'WSGIThreadStates 0' },
-    { name => 'no park', conf => 'WSGIParkLimit x' },
-    { name => 'no buffer', conf => 'WSGIRequestBuffer 64K' },
-);
-my $check = PWTest::Server->new(name => 'pool-conf', conf => '');
-my $info  = '@APPS@/info.py';
-cases(sub {
-    my ($case) = @_;
-    my ($directive) = split ' ', $case->{conf};
-    $check->{conf} = $case->{conf};
-    my ($status, $said) = $check->run('-t');
-    isnt($status, 0, 'refused');
-    like($said, qr/$directive:? .*Mend/s, 'by name, with the mend');
-    $check->{conf} = "<VirtualHost *:80>\n$directive 1\n</VirtualHost>";
-    ($status, $said) = $check->run('-t');
-    like($said, qr/$directive .*main server/, 'not in a virtual host');
-}, @lines);
-
-sub dump_of {
-    my ($conf) = @_;
-    $check->{conf} = $conf;
-    my ($status, $said) = $check->run('-t', '-D', 'DUMP_POLYWSGI');
-    my ($json) = $said =~ /^(\{.*\})/ms;
-    my %interp = map { $_->{name} => $_ } @{ decode_json($json)->{interpreters} };
-    return \%interp;
-}
-
-subtest 'derived limits' => sub {
-    plan skip_all => 'needs threads' if !threaded();
-    my $a = "WSGIScriptAlias /a $info application-group=a\n";
-    my $b = "WSGIScriptAlias /b $info application-group=b\n";
-    my $alone = dump_of($a);
-    is($alone->{a}{concurrency}, undef, 'one interpreter: no bound');
-    my $both = dump_of($a . $b);
-    is($both->{a}{concurrency}, 6, 'two, 16 threads: 6 places');
-    is($both->{a}{queue_limit}, 2, 'and 2 wait');
-    if (PWTest::Server::has('http2')) {
-        my $h2 = dump_of("<IfModule http2_module>\nH2MaxWorkers 12\n</IfModule>\n$a$b");
-        is($h2->{a}{concurrency}, 5, 'HTTP/2 with 12 threads: 5 places');
-    }
-    my $more = dump_of("WSGIInstances 1-3\n$a$b");
-    is($more->{b}{concurrency}, 2, 'divided by the most instances');
-    is_deeply($more->{b}{instances}, [ 1, 3 ], 'a range');
-    my $said = dump_of("WSGIConcurrency 3\nWSGIQueueLimit 9\n$a$b");
-    is($said->{a}{concurrency}, 3, 'what is said');
-    is($said->{a}{queue_limit}, 9, 'holds');
-    my $main = dump_of("WSGIInstances 3\nWSGIScriptAlias / $info application-group=%{GLOBAL}");
-    is_deeply($main->{'%{GLOBAL}'}{instances}, [ 1, 1 ], 'the main interpreter is one');
-};
 
 finish();

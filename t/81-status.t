@@ -130,6 +130,10 @@ is($of->{app}{last_error}, 'PW0401 KeyError', 'the last error, without its messa
 is($of->{app}{state}, 'ready', 'ready');
 is($of->{app}{instances}[0]{state}, 'READY', 'so is its instance');
 is($of->{app}{instances}[0]{served}, 12, 'which has served them');
+is_deeply($of->{app}{instances}[0]{answers}, $of->{app}{served}, 'by class as well');
+is($of->{app}{instances}[0]{exceptions}, 2, 'with these exceptions');
+cmp_ok($of->{app}{instances}[0]{$_}, '>', 0, "and $_") for qw(load_seconds application_seconds);
+cmp_ok($of->{app}{instances}[0]{$_}, '>=', 0, $_) for qw(attach_seconds cpu_seconds);
 cmp_ok($of->{app}{load_seconds}, '>', 0, 'the load took time');
 is($of->{app}{seconds}{$_}{count}, 12, "times of $_") for qw(queue attach application);
 is($of->{app}{loads}, $of->{app}{children}, 'loaded once in each child');
@@ -154,6 +158,21 @@ is((grep { $of->{$_}{isolation} eq 'main' } keys %$of)[0], '%{GLOBAL}',
     'the main interpreter is told apart');
 is($of->{app}{isolation}, $own_gil ? 'own-gil' : 'shared-gil', 'isolation');
 like($of->{app}{python}, qr/^3\.\d+\.\d+/, 'Python');
+
+subtest 'the page' => sub {
+    my $page = status('html')->{body};
+    my ($table) = grep { /<th[^>]*>Load</ } $page =~ m{(<table>.*?</table>)}gs;
+    my @head = map { s/<[^>]*>//gr } $table =~ m{<th[^>]*>.*?</th>}gs;
+    my ($row) = grep { /\bapp\b/ && !/main\.test/ } $table =~ m{<tr>.*?</tr>}gs;
+    my @cells = map { s/<[^>]*>//gr } $row =~ m{<t[dh][^>]*>.*?</t[dh]>}gs;
+    my %cell;
+    @cell{@head} = @cells;
+    is($cell{State}, 'READY', 'an instance: its state');
+    is($cell{Answered}, 12, 'answered');
+    is($cell{'5xx'}, 3, 'of them 5xx');
+    is($cell{Exceptions}, 2, 'exceptions');
+    like($cell{$_}, qr/\d/, $_) for 'Load', 'In the application', 'CPU';
+} if threaded();
 
 my $p = PWTest::Prometheus::parse(status('prometheus')->{body});
 is_deeply($p->{errors}, [], 'strictly, it is Prometheus text');
@@ -282,6 +301,27 @@ is($server->get('/dir/')->{status}, 200, 'by a <Directory> it is');
 write_text("$server->{dir}/htdocs/.htaccess", "AddType text/x-strange .strange\n");
 is(status('json')->{status}, 200, 'what .htaccess says beside a <Location> does no harm');
 unlink "$server->{dir}/htdocs/.htaccess";
+
+# ---- the example ----
+
+subtest 'the example configuration lets in who is local' => sub {
+    my $load = PWTest::Server::load('remoteip');
+    plan skip_all => 'no mod_remoteip' if !$load;
+    my ($block) = read_text("$ENV{PW_T_SRC}/conf/polywsgi.conf")
+        =~ m{^(#<Location /wsgi-status>\n.*?^#</Location>\n)}ms;
+    my $shown = PWTest::Server->new(name => 'shown',
+        conf => "$load\nRemoteIPHeader X-From\n" . $block =~ s/^#//gmr);
+    announce(qr/AH01630/);
+    ok($shown->start, 'started');
+    for my $format (qw(html json prometheus)) {
+        my $path = "/wsgi-status?format=$format";
+        is($shown->get($path)->{status}, 200, "$format: who is local");
+        my $other = $shown->get($path, headers => [ 'X-From' => '192.0.2.1' ]);
+        is($other->{status}, 403, 'and nobody else');
+        unlike($other->{body}, qr/polywsgi/, 'who sees nothing');
+    }
+    $shown->stop;
+};
 
 # ---- over a restart ----
 

@@ -7,8 +7,8 @@ among them the parts of src/py that load an application.
 import os
 import sys
 
-PARTS = ("src/py/report.py", "src/py/boot.py", "src/py/load.py", "src/py/stop.py",
-         "src/py/hooks.py", "src/py/cause.py", "command/attempt.py")
+PARTS = ("src/py/report.py", "src/py/files.py", "src/py/boot.py", "src/py/load.py",
+         "src/py/stop.py", "src/py/hooks.py", "src/py/cause.py", "command/attempt.py")
 
 
 def read(*names):

@@ -12,7 +12,6 @@ _python = sys.executable  # of this Python, not of a virtual environment
 _refused = []
 _refused_late = []  # by requests; each is said once
 _load = {"going": True}
-_objects = {}  # shared objects by their path: as they were when they were loaded
 
 _REFUSALS = (
     "does not support loading in subinterpreters",
@@ -203,23 +202,6 @@ def _crashes(spec):
     return not done or status != 0
 
 
-def _file_stamp(path):
-    try:
-        status = os.stat(path)
-    except (OSError, TypeError, ValueError):
-        return None
-    return status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def changed_object():
-    """The path of a shared object that is not on disk any more as it was loaded,
-    or None."""
-    for path, stamp in _objects.items():
-        if stamp and _file_stamp(path) != stamp:
-            return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
-    return None
-
-
 def _watch_extensions(isolation):
     """A refused extension is often hidden by its package: note it where it
     happens."""
@@ -233,9 +215,9 @@ def _watch_extensions(isolation):
                 raise ImportError(
                     "module %s does not support loading in subinterpreters" % spec.name,
                     name=spec.name, path=spec.origin)
-            stamp = _file_stamp(spec.origin)
+            stamp = file_stamp(spec.origin)  # noqa: F821  of files.py
             module = create(spec) if file is None else create(spec, file)
-            _objects.setdefault(spec.origin, stamp)
+            note_object(spec.origin, stamp)  # noqa: F821  of files.py
             return module
         except ImportError as error:
             if any(words in str(error) for words in _REFUSALS):

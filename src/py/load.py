@@ -15,7 +15,7 @@ def _read(path):
     try:
         with open(path, "rb") as file:
             status = os.fstat(file.fileno())
-            return file.read(), (status.st_mtime_ns, status.st_size, status.st_ino)
+            return file.read(), stamp_of(status)  # noqa: F821  of files.py
     except OSError as error:
         raise Closed("%s: %s" % (path, error.strerror)) from None
 
@@ -47,6 +47,7 @@ def _load_script(path):
         sys.modules.pop(name, None)
         raise
     _scripts[path] = (stamp, module)
+    note_source(path, stamp)  # noqa: F821  of files.py
     return module
 
 

@@ -4,6 +4,7 @@
  * the pool, renewal. No Python, no httpd.
  */
 #include "fakes.h"
+#include "pw_pool_inside.h"
 
 #include <apr_general.h>
 #include <pthread.h>
@@ -63,8 +64,14 @@ static void test_limits(void)
            && refusals.look.running == 2 && refusals.look.capacity == 2
            && !strcmp(refusals.look.what, "GET /some/path"),
        "its record knows how many, and the oldest call");
-    lease(0, 10000, &c);
+    for (int i = 0; i < 40; i++) {
+        lease(0, 10000, &c);
+    }
     ok(!pw_pool_refusals(pool, &refusals), "the next record is not due yet");
+    pool->recorded -= PW_REFUSALS_EVERY; /* ten seconds later */
+    ok(pw_pool_refusals(pool, &refusals) && refusals.count == 40,
+       "then it counts all that were refused (%d)", refusals.count);
+    ok(!pw_pool_refusals(pool, &refusals), "and none twice");
     give_back(a);
     ok(lease(0, 10000, &a) == PW_LEASE_OK, "a place that is returned is given");
     give_back(a);
@@ -266,8 +273,9 @@ static void test_renewal(void)
 {
     pw_pool_setup_t setup = {
         .least = 2, .most = 2, .max_requests = 20, .renewals = -1};
+    pw_pool_look_t look;
     pw_member_t *m;
-    int bad = 0;
+    int bad = 0, fewest = 2, most = 2;
 
     make_pool(&setup);
     new_fake(NULL);
@@ -277,36 +285,93 @@ static void test_renewal(void)
         if (m) {
             give_back(m);
         }
+        pw_pool_look(pool, &look);
+        fewest = look.serving < fewest ? look.serving : fewest;
+        most = look.members > most ? look.members : most;
     }
     ok(bad == 0, "members are replaced under load, and no call is refused");
+    ok(fewest == 2 && most <= 3,
+       "one after the other, the new one ready first (%d to %d)", fewest, most);
     ok(ends(1), "the old ones have ended");
     ok(reaches(MEMBERS, 2) && reaches(DRAINING, 0), "the pool keeps its size");
     end_pool();
 }
 
-static void test_failing_renewal(void)
+static void test_jitter(void)
 {
-    pw_pool_setup_t setup = {.max_requests = 10, .renewals = -1};
-    pw_member_t *m;
-    int bad = 0;
+    pw_pool_setup_t setup = {
+        .least = 8, .most = 8, .max_requests = 1000, .renewals = -1};
+    apr_uint64_t first, out = 0;
+    int other = 0;
 
     make_pool(&setup);
     new_fake(NULL);
-    lease(0, 10000, &m);
-    give_back(m);
-    failing = 1;
-    for (int i = 0; i < 12; i++) {
-        bad += lease(0, 10000, &m) != PW_LEASE_OK;
-        give_back(m);
+    reaches(SERVING, 8);
+    first = fakes[0]->member.renew_at;
+    for (int i = 0; i < 8; i++) {
+        apr_uint64_t at = fakes[i]->member.renew_at;
+
+        out += at < 900 || at > 1000;
+        other += at != first;
     }
+    ok(out == 0, "a member is replaced after 900 to 1,000 of 1,000 calls");
+    ok(other > 4, "and hardly any two after as many");
+    end_pool();
+}
+
+/* So many calls, one after the other; how many of them got no place. */
+static int serve(int calls)
+{
+    pw_member_t *m;
+    int bad = 0;
+
+    for (int i = 0; i < calls; i++) {
+        bad += lease(0, 10000, &m) != PW_LEASE_OK;
+        if (m) {
+            give_back(m);
+        }
+    }
+    return bad;
+}
+
+static void test_failing_renewal(void)
+{
+    pw_pool_setup_t setup = {.max_requests = 10, .renewals = -1};
+    int bad;
+
+    make_pool(&setup);
+    new_fake(NULL);
+    serve(1);
+    failing = 1;
+    bad = serve(12);
     ok(ends(1) && bad == 0,
        "a successor that does not load is ended, the old one stays");
-    for (int i = 0; i < 12; i++) {
-        bad += lease(0, 10000, &m) != PW_LEASE_OK;
-        give_back(m);
-    }
+    bad += serve(12);
     ok(bad == 0 && ends(2), "and it is tried again after as many calls");
     end_pool();
+}
+
+/* As many members may be parked as the setup says: not one fewer, nor more. */
+static void test_parking_renewal(void)
+{
+    pw_pool_setup_t setup = {
+        .max_requests = 10, .renewals = -1, .parked_max = 2};
+    pw_pool_look_t look;
+
+    make_pool(&setup);
+    parking = 1;
+    new_fake(NULL);
+    serve(12);
+    ok(ends(0), "a member that cannot end is parked");
+    serve(12);
+    ok(ends(1), "and keeps no other from being replaced");
+    serve(30);
+    pw_pool_look(pool, &look);
+    ok(look.parked == 2 && look.serving == 1 && look.draining == 0
+           && !fakes[2]->member.renew && fake_count == 3,
+       "where as many are as may be, none is replaced any more");
+    end_pool();
+    parking = 0;
 }
 
 static void test_unload(void)
@@ -462,7 +527,9 @@ int main(void)
     test_growth();
     test_failing_growth();
     test_renewal();
+    test_jitter();
     test_failing_renewal();
+    test_parking_renewal();
     test_unload();
     test_random();
     apr_terminate();

@@ -24,6 +24,11 @@ static char directory[] = "/tmp/pw-test-runtime-XXXXXX";
 static pthread_mutex_t log_mutex = PTHREAD_MUTEX_INITIALIZER;
 static char log_text[1 << 18]; /* log_mutex: */
 
+#define A_CALL                                                                 \
+    {                                                                          \
+        .call = {.method = "GET", .path = "/" }                                \
+    }
+
 /* ---- a log in memory --------------------------------------------------- */
 
 static void log_write(void *where, pw_log_level_e level, const char *line)
@@ -220,7 +225,7 @@ static pw_runtime_t *rt;
  * the lease's result where there is no lease. */
 static long call(const pw_app_spec_t *app, long argument)
 {
-    pw_lease_t lease = {.call = {.method = "GET", .path = "/"}};
+    pw_lease_t lease = A_CALL;
     pw_attached_t at;
     const char *why;
     pw_lease_e rc = pw_runtime_lease(rt, app, &lease, &why);
@@ -426,6 +431,180 @@ static void test_ghost(const pw_app_spec_t *bounded, const pw_app_spec_t *other)
 #endif
 }
 
+/* ---- a thread that calls when it is told to ----------------------------- */
+
+typedef struct puppet_t {
+    const pw_app_spec_t *app;
+    pthread_t id;
+    int told;   /* atomic: how many calls; -1: end */
+    int called; /* atomic: */
+    long value; /* of the last call */
+} puppet_t;
+
+static void *follow(void *arg)
+{
+    puppet_t *p = arg;
+    int told;
+
+    while ((told = __atomic_load_n(&p->told, __ATOMIC_SEQ_CST)) >= 0) {
+        if (told > p->called) {
+            p->value = call(p->app, 0);
+            __atomic_store_n(&p->called, told, __ATOMIC_SEQ_CST);
+        }
+        sched_yield();
+    }
+    return NULL;
+}
+
+static long tell(puppet_t *p)
+{
+    int told = p->told + 1;
+
+    __atomic_store_n(&p->told, told, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&p->called, __ATOMIC_SEQ_CST) != told) {
+        sched_yield();
+    }
+    return p->value;
+}
+
+/* How many thread states an instance comes to have; ten seconds at most. */
+static int keeps(pw_instance_t *inst, int count)
+{
+    pw_instant_t deadline = pw_now() + 10 * 1000000;
+    int now;
+
+    do {
+        pw_lock_take(&inst->lock);
+        now = inst->tstates.count;
+        pw_lock_release(&inst->lock);
+        sched_yield();
+    } while (now != count && pw_now() < deadline);
+    return now == count;
+}
+
+static void test_eviction(const pw_app_spec_t *pair)
+{
+    puppet_t p[3] = {{.app = pair}, {.app = pair}, {.app = pair}};
+    const char *why;
+    pw_lease_t lease = A_CALL;
+
+    for (int i = 0; i < 3; i++) {
+        pthread_create(&p[i].id, NULL, follow, &p[i]);
+    }
+    ok(tell(&p[0]) == 1 && tell(&p[1]) == 1 && tell(&p[0]) == 2,
+       "two threads, two states");
+    pw_runtime_lease(rt, pair, &lease, &why);
+    ok(tell(&p[2]) == 1 && keeps(lease.instance, 2), "and no third one");
+    pw_runtime_return(&lease);
+    ok(tell(&p[0]) == 3 && tell(&p[2]) == 2 && tell(&p[1]) == 1,
+       "the one that was idle longest has gone, and no other");
+    for (int i = 0; i < 3; i++) {
+        __atomic_store_n(&p[i].told, -1, __ATOMIC_SEQ_CST);
+        pthread_join(p[i].id, NULL);
+    }
+}
+
+/* ---- the gate ----------------------------------------------------------- */
+
+enum { AT_GATE = 8 };
+static int entered[AT_GATE], entered_count; /* by who is attached */
+
+static void *enter_once(void *arg)
+{
+    const pw_app_spec_t *app = ((job_t *)arg)->app;
+    pw_attached_t at;
+    pw_lease_t lease = A_CALL;
+    const char *why;
+
+    pw_runtime_lease(rt, app, &lease, &why);
+    if (pw_interp_enter(lease.instance, &at) == 0) {
+        entered[entered_count++] = ((job_t *)arg)->rounds;
+        pw_interp_leave(&at);
+    }
+    pw_runtime_return(&lease);
+    return NULL;
+}
+
+/* Waits until somebody new is the last at the gate. Does not detach. */
+static const void *last_at_gate(pw_instance_t *inst, const void *before)
+{
+    pw_instant_t deadline = pw_now() + 10 * 1000000;
+    const void *last;
+
+    do {
+        last = __atomic_load_n(&inst->gate, __ATOMIC_SEQ_CST);
+        sched_yield();
+    } while (last == before && pw_now() < deadline);
+    return last;
+}
+
+static void test_gate(const pw_app_spec_t *app)
+{
+    const void *last = NULL, *next;
+    pthread_t ids[AT_GATE];
+    job_t jobs[AT_GATE];
+    int lined_up = 1, in_order = 1;
+    pw_attached_t at;
+    pw_lease_t lease = A_CALL;
+    const char *why;
+
+    pw_runtime_lease(rt, app, &lease, &why);
+    pw_interp_enter(lease.instance, &at);
+    for (int i = 0; i < AT_GATE; i++) {
+        jobs[i] = (job_t){.app = app, .rounds = i};
+        pthread_create(&ids[i], NULL, enter_once, &jobs[i]);
+        next = last_at_gate(lease.instance, last);
+        lined_up &= next != last;
+        last = next;
+    }
+    pw_interp_leave(&at);
+    pw_runtime_return(&lease);
+    for (int i = 0; i < AT_GATE; i++) {
+        pthread_join(ids[i], NULL);
+        in_order &= entered[i] == i;
+    }
+    ok(lined_up, "who wants in while another is in lines up at the gate");
+    ok(in_order && entered_count == AT_GATE,
+       "and they enter in the order in which they came");
+}
+
+static PyMemAllocatorEx below; /* what the allocator of the test stands on */
+static void *to_hide, *hidden;
+
+/* The context is not used: another thread may have that of another allocator. */
+static void hiding_free(void *ctx, void *block)
+{
+    (void)ctx;
+    if (block && block == __atomic_load_n(&to_hide, __ATOMIC_SEQ_CST)) {
+        __atomic_store_n(&hidden, block, __ATOMIC_SEQ_CST);
+        return;
+    }
+    below.free(below.ctx, block);
+}
+
+/* A memory profiler, say, that does not hand on what it is given. */
+static void test_hidden(const pw_app_spec_t *bounded)
+{
+    PyMemAllocatorEx front;
+    pw_metrics_t *m = pw_runtime_metrics(rt);
+    apr_uint64_t freed = pw_metrics_get(m, tstates_freed);
+
+    ok(call(bounded, 0) > 0, "a state, and an allocator before ours");
+    __atomic_store_n(&to_hide, last_used, __ATOMIC_SEQ_CST);
+    PyMem_GetAllocator(PYMEM_DOMAIN_RAW, &below);
+    front = below;
+    front.free = hiding_free;
+    PyMem_SetAllocator(PYMEM_DOMAIN_RAW, &front);
+    ok(!logged("PW0113"), "no record ahead");
+    ok(run_threads(bounded, 1, 1) == 0 && reaches(&m->tstates_freed, freed + 2),
+       "which hides the end of a state from ours");
+    PyMem_SetAllocator(PYMEM_DOMAIN_RAW, &below);
+    ok(to_hide && __atomic_load_n(&hidden, __ATOMIC_SEQ_CST) == to_hide,
+       "it did");
+    ok(logged("PW0113 polywsgi: something stands before"), "that is an error");
+    ok(call(bounded, 0) == 1, "the thread goes on");
+}
+
 static void test_failed_load(const pw_app_spec_t *app)
 {
     long value;
@@ -589,7 +768,7 @@ int main(void)
     pw_runtime_setup_t setup = {.module_name = "polywsgi",
                                 .module_init = module_init};
     pw_app_spec_t *one, *two, *three, *failing, *missing, *daemon_app, *busy,
-        *bounded;
+        *bounded, *pair;
     const char *scripts[FOUND_SCRIPTS];
     pw_interp_spec_t *later;
     pw_map_t *map;
@@ -614,6 +793,8 @@ int main(void)
     add_app(map, "hanging", sub, write_script("hanging.py", hanging_py));
     bounded = add_app(map, "bounded", sub, one->script);
     bounded->interp->thread_states = 1;
+    pair = add_app(map, "pair", sub, one->script);
+    pair->interp->thread_states = 2;
     later = add_interp(map, "later", sub);
     later->later = 1;
     map->own = new_interp("", sub);
@@ -626,6 +807,9 @@ int main(void)
     test_calls(one, two, three);
     test_thread_states();
     test_ghost(bounded, one);
+    test_hidden(bounded);
+    test_eviction(pair);
+    test_gate(one);
     test_failed_load(failing);
     test_missing(missing);
     test_busy(busy, missing);

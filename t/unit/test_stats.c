@@ -104,6 +104,7 @@ static void test_request(void)
     pw_call_t call;
     pw_census_interp_t *seen;
     pw_census_call_t *shown;
+    const pw_work_t *work;
     pw_counted_t *own;
 
     new_segment(1, 1, 1);
@@ -142,7 +143,8 @@ static void test_request(void)
     ok(shown && !strcmp(shown->label, "blog (example.org/)")
            && !strcmp(shown->method, "GET") && !strcmp(shown->interp, "blog"),
        "what it is, is");
-    pw_stats_detached(&call);
+    pw_stats_raised(&call);
+    pw_stats_detached(&call, 404);
     ok(shows(PW_PHASE_SENDING) && counted("blog")->running == 0, "detached");
     pw_stats_served(&call, 404);
     seen = counted("blog");
@@ -150,8 +152,23 @@ static void test_request(void)
     ok(seen->sums.counts[PW_COUNT_ACCEPTED] == 1
            && seen->sums.counts[PW_COUNT_SERVED + 3] == 1,
        "and counted as 4xx");
-    ok(APR_ARRAY_IDX(seen->instances, 0, pw_census_instance_t).served == 1,
-       "for its instance too");
+    work = &APR_ARRAY_IDX(seen->instances, 0, pw_census_instance_t).work;
+    ok(work->served == 1 && work->classes[3] == 1 && work->exceptions == 1
+           && seen->sums.counts[PW_COUNT_EXCEPTIONS] == 1,
+       "for its instance too, and that it raised");
+    ok(work->attach == seen->sums.times[PW_TIME_ATTACH].sum
+           && work->application == seen->sums.times[PW_TIME_APPLICATION].sum,
+       "so are its times");
+    pw_stats_loaded(interp, instance, 1, 0, 7);
+    pw_stats_loaded(interp, instance, 0, 0, 5);
+    seen = counted("blog");
+    work = &APR_ARRAY_IDX(seen->instances, 0, pw_census_instance_t).work;
+    ok(work->load == 12 && seen->load_time == 5, "loads of the instance");
+    pw_stats_set_state(instance, PW_DEAD);
+    ok(pw_stats_add_instance(interp, 2) == instance && instance->work.load == 0
+           && instance->work.classes[3] == 0,
+       "the next instance begins at 0");
+    seen = counted("blog");
     for (int t = 0; t < PW_TIME_COUNT; t++) {
         apr_uint64_t sum = 0;
 
@@ -512,7 +529,7 @@ static void *busy(void *arg)
         pw_stats_accept(caller, &call);
         pw_stats_leased(&call, busy_instance, pw_now());
         pw_stats_attached(&call);
-        pw_stats_detached(&call);
+        pw_stats_detached(&call, 200);
         pw_stats_served(&call, 200 + 100 * (i % 4));
     }
     pw_stats_caller_end(caller);
