@@ -47,6 +47,7 @@ WSGIScriptAlias /a @APPS@/info.py application-group=a
 WSGIScriptAlias /b @APPS@/info.py application-group=b
 WSGIScriptAlias /g @APPS@/info.py application-group=%{GLOBAL}
 END
+    announce(qr/PW0023/); # a queue for all streams of h2load
     ok($s->start, 'started');
     $s->get("/$_") for qw(a b g);
     my $url = "http://127.0.0.1:$s->{port}";

@@ -10,6 +10,8 @@ plan skip_all => 'needs threads' if !threaded();
 my $times  = $ENV{PW_SOAK_RECYCLES} || 100;
 my $settle = 50;
 alarm 0;
+# httpd's, on a busy machine: all of the few threads were busy at once.
+announce(qr/AH00484/);
 
 my $s = PWTest::Server->new(name => 'recycles', conf => <<'END_CONF');
 <WSGIInterpreter flask>
@@ -77,10 +79,9 @@ for my $c (@clients) {
     diag("a failed request: $first") if $b;
 }
 is($bad, 0, "none of $good requests failed");
-# What one instance has more or less than the next is in it, and what the C library
-# keeps in the arenas of its threads: 20 MB.
+# Of a few, what one instance has more or less than the next.
 diag("$more KB more after $n instances");
-cmp_ok($more, '<', 20 * $n + 20000, "$more KB more after $n instances");
+cmp_ok($more, '<', $n < 1000 ? 20 * $n + 6000 : 20 * $n, "$more KB more after $n instances");
 $s->stop;
 my ($counters) = $s->lines(qr/PW0190/);
 my %count = map { /(\w+)=(\d+)/ ? ($1 => $2) : () } split ' ', $counters;

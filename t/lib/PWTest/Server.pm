@@ -96,7 +96,8 @@ sub text {
         . "DocumentRoot $dir/htdocs\nListen 127.0.0.1:$self->{port}\n"
         . "ServerName main.test:$self->{port}\nErrorLog $dir/error_log\n"
         . "Include $self->{modules}\n"
-        . "LogLevel info http2:warn\n<IfModule polywsgi_module>\n"
+        . "LogLevel info\n<IfModule http2_module>\n  LogLevel http2:warn\n</IfModule>\n"
+        . "<IfModule polywsgi_module>\n"
         . "  LogLevel polywsgi:debug\n</IfModule>\n" . $self->sizing
         . "<Directory />\n  Require all granted\n</Directory>\n"
         . "CoreDumpDirectory $dir/var\nTypesConfig /etc/mime.types\n";
