@@ -171,6 +171,11 @@ static void run_stop(pw_attached_t *at, double budget, const char *reason)
     Py_XDECREF(done);
 }
 
+static int child_ends(const pw_instance_t *inst)
+{
+    return __atomic_load_n(&inst->rt->stopping, __ATOMIC_RELAXED);
+}
+
 /* Sends SystemExit to the application's threads until none is left or the time
  * is over, which is shorter where the child ends. Returns how many are left.
  * Attached. */
@@ -187,8 +192,7 @@ static int end_threads(pw_attached_t *at, int budget_ms)
         PyEval_RestoreThread(ts);
         left = pw_interp_foreign_threads(at, 1);
         poll_ms = poll_ms * 2 < POLL_LAST_MS ? poll_ms * 2 : POLL_LAST_MS;
-        if (__atomic_load_n(&at->instance->rt->stopping, __ATOMIC_RELAXED)
-            && budget_ms > STOP_INTERRUPT_MS) {
+        if (child_ends(at->instance) && budget_ms > STOP_INTERRUPT_MS) {
             budget_ms = STOP_INTERRUPT_MS;
         }
     }
@@ -219,6 +223,33 @@ static const char *end_reason(const pw_instance_t *inst)
         return "inactivity_timeout";
     default:
         return "script_reload";
+    }
+}
+
+/* Since begin, with so many threads left. That the child's end came first is no
+ * fault of theirs. */
+static void say_ended(pw_instance_t *inst, pw_state_e state, pw_instant_t begin,
+                      int left)
+{
+    if (state != PW_PARKED) {
+        pw_log(&inst->spec->log, PW_LOG_DEBUG,
+               "%s: instance %d has ended: drained for %d ms, ended in %d ms",
+               inst->spec->name, inst->number,
+               (int)((begin - inst->member.since) / 1000),
+               (int)((pw_now() - begin) / 1000));
+    }
+    else if (left > 0 && child_ends(inst)) {
+        pw_log(&inst->spec->log, PW_LOG_DEBUG,
+               "%s: instance %d was ending, and ends with the child",
+               inst->spec->name, inst->number);
+    }
+    else {
+        pw_metrics_add(&inst->rt->metrics, instances_parked);
+        pw_log(&inst->spec->log, PW_LOG_WARN,
+               "PW0105 %s: an interpreter that is no longer used cannot be "
+               "ended, %d of its threads do not stop; it stays in memory "
+               "until the child ends",
+               inst->spec->name, left);
     }
 }
 
@@ -253,23 +284,11 @@ static void life_end(pw_instance_t *inst)
             state = PW_PARKED;
         }
     }
-    if (state == PW_PARKED) {
-        pw_metrics_add(&inst->rt->metrics, instances_parked);
-        pw_log(&inst->spec->log, PW_LOG_WARN,
-               "PW0105 %s: an interpreter that is no longer used cannot be "
-               "ended, %d of its threads do not stop; it stays in memory "
-               "until the child ends",
-               inst->spec->name, left);
-    }
-    else {
+    if (state == PW_DEAD) {
         give_memory_back();
-        /* Only this thread changes its state from here on. */
-        pw_log(&inst->spec->log, PW_LOG_DEBUG,
-               "%s: instance %d has ended: drained for %d ms, ended in %d ms",
-               inst->spec->name, inst->number,
-               (int)((begin - inst->member.since) / 1000),
-               (int)((pw_now() - begin) / 1000));
     }
+    /* Only this thread changes its state from here on. */
+    say_ended(inst, state, begin, left);
     pw_pool_ended(&inst->member, state);
     pw_runtime_finished(inst, left);
 }

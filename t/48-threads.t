@@ -210,13 +210,13 @@ sub counted {
 
 sub no_crash {
     my ($s) = @_;
-    my @signs = $s->lines(qr/AH0005[12]|Fatal Python|Segmentation|AH0004[5-7]/);
+    my @signs = $s->lines(qr/AH0005[12]|Fatal Python|Segmentation|AH0004[67]/);
     is(scalar @signs, 0, 'no crash') or diag(@signs);
     return;
 }
 
-# pymongo goes on without its extension modules.
-announce(qr/PW0105/, qr/PW0201/, qr/PW0203 .*_c(?:bson|message) /, qr/PW050\d/, qr/PW019[12]/, qr/AH00491/);
+# pymongo goes on without its extension modules. AH00045: httpd asks again after 3 s.
+announce(qr/PW0105/, qr/PW0201/, qr/PW0203 .*_c(?:bson|message) /, qr/PW050\d/, qr/PW019[12]/, qr/AH00491/, qr/AH00045/);
 
 cases(sub {
     my ($case) = @_;
@@ -266,12 +266,15 @@ subtest 'an instance gets a successor' => sub {
     } 60;
     ok($all, 'each has one') or diag(join ' ', grep { !$over{$_} } sort keys %over);
     is($bad, 0, 'every request was served, by the one child');
-    # Before the child ends, which leaves what is just ending.
+    ok(defined $s->stop(limit => 25), 'httpd ends by itself');
+    # Not what was ending when the child did: it may take 15 s else.
+    my $parked = 0;
     for my $app (@table) {
         my $left = times_logged($s, "PW0105 $app->{name}: .* 1 of its threads do not stop");
         is(!!$left, !!$app->{parks}, "$app->{name}: left in memory, or ended");
+        $parked += $left;
     }
-    ok(defined $s->stop(limit => 25), 'httpd ends by itself');
+    is(counted($s, 'instances_parked'), $parked, 'what is left is counted');
     no_crash($s);
 };
 
