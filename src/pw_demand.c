@@ -66,26 +66,43 @@ static pw_interp_spec_t *own_named_locked(pw_runtime_t *rt, const char *name)
     return NULL;
 }
 
-/* Unloads the one that is idle longest. 0; -1: every one is used, or may not
- * end. */
-static int unload_idlest_locked(pw_runtime_t *rt, const char *name)
+/* The one that is idle longest of those that are so since after `after`; NULL:
+ * none. *since: since when. */
+static pw_interp_spec_t *idlest_locked(pw_runtime_t *rt, pw_instant_t after,
+                                       pw_instant_t *since)
     PW_REQUIRES(rt->demand.lock)
 {
     pw_demand_t *d = &rt->demand;
     pw_interp_spec_t *idlest = NULL;
-    pw_instant_t since = PW_NEVER;
     pw_pool_look_t look;
 
     pw_lock_assert(&d->lock);
+    *since = PW_NEVER;
     for (int i = 0; i < d->interps; i++) {
         pw_pool_look(rt->pools[d->own[i]->index], &look);
         if (look.members > 0 && look.members == look.serving
-            && look.running + look.waiting == 0 && look.used < since) {
-            since = look.used;
+            && look.running + look.waiting == 0 && look.used > after
+            && look.used < *since) {
+            *since = look.used;
             idlest = d->own[i];
         }
     }
-    if (!idlest || !pw_pool_unload(rt->pools[idlest->index])) {
+    return idlest;
+}
+
+/* Unloads the one that is idle longest of those that may end. 0; -1: there is
+ * none. */
+static int unload_idlest_locked(pw_runtime_t *rt, const char *name)
+    PW_REQUIRES(rt->demand.lock)
+{
+    pw_interp_spec_t *idlest;
+    pw_instant_t since = -1;
+
+    pw_lock_assert(&rt->demand.lock);
+    do {
+        idlest = idlest_locked(rt, since, &since);
+    } while (idlest && !pw_pool_unload(rt->pools[idlest->index]));
+    if (!idlest) {
         return -1;
     }
     pw_log(&idlest->log, PW_LOG_INFO,

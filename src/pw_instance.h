@@ -62,7 +62,7 @@ typedef struct pw_gate_place_t {
 typedef struct pw_tstate_table_t {
     pw_tstate_t *buckets[PW_TSTATE_BUCKETS]; /* instance.lock: */
     apr_uint64_t clock;                      /* instance.lock: */
-    int count;                               /* instance.lock: */
+    int kept;                                /* instance.lock: not orphans */
     int bound;                               /* const: */
 } pw_tstate_table_t;
 

@@ -44,9 +44,17 @@ static pw_tstate_t *find_locked(pw_instance_t *inst, apr_uint64_t serial)
     return NULL;
 }
 
-/* Over the bound the state that was idle longest goes, at the next reaping:
- * each may hold a database connection of the application. */
-static void evict_locked(pw_instance_t *inst)
+/* It goes at the next reaping. */
+static void orphan_locked(pw_instance_t *inst, pw_tstate_t *e)
+{
+    pw_lock_assert(&inst->lock);
+    e->orphan = 1;
+    inst->tstates.kept--;
+}
+
+/* Over the bound the state that was idle longest goes: each may hold a database
+ * connection of the application. 0: there is none idle. */
+static int evict_locked(pw_instance_t *inst)
 {
     pw_tstate_table_t *t = &inst->tstates;
     pw_tstate_t *oldest = NULL;
@@ -61,8 +69,9 @@ static void evict_locked(pw_instance_t *inst)
         }
     }
     if (oldest) {
-        oldest->orphan = 1;
+        orphan_locked(inst, oldest);
     }
+    return oldest != NULL;
 }
 
 /*
@@ -95,10 +104,7 @@ static void add_entry(pw_instance_t *inst, pw_tstate_t *e)
     int over;
 
     pw_lock_take(&inst->lock);
-    over = ++t->count > t->bound;
-    if (over) {
-        evict_locked(inst);
-    }
+    over = ++t->kept > t->bound && evict_locked(inst);
     e->next = *bucket(t, e->serial);
     *bucket(t, e->serial) = e;
     pw_lock_release(&inst->lock);
@@ -222,14 +228,21 @@ void pw_interp_leave_fresh(pw_attached_t *at)
 void pw_interp_leave(pw_attached_t *at)
 {
     pw_instance_t *inst = at->instance;
+    pw_tstate_table_t *t = &inst->tstates;
+    int over;
 
     PyEval_SaveThread();
     at->ts = NULL;
-    if (at->entry) {
-        pw_lock_take(&inst->lock);
-        at->entry->depth--;
-        at->entry->used = ++inst->tstates.clock;
-        pw_lock_release(&inst->lock);
+    if (!at->entry) {
+        return;
+    }
+    pw_lock_take(&inst->lock);
+    at->entry->depth--;
+    at->entry->used = ++t->clock;
+    over = t->kept > t->bound && evict_locked(inst);
+    pw_lock_release(&inst->lock);
+    if (over) {
+        pw_pool_nudge(&inst->member);
     }
 }
 
@@ -240,7 +253,7 @@ int pw_interp_orphan(pw_instance_t *inst, apr_uint64_t serial)
     pw_lock_take(&inst->lock);
     e = find_locked(inst, serial);
     if (e) {
-        e->orphan = 1;
+        orphan_locked(inst, e);
     }
     pw_lock_release(&inst->lock);
     return e != NULL;
@@ -260,7 +273,7 @@ static pw_tstate_t *take_one(pw_instance_t *inst, int all)
         found = *p;
         if (found) {
             *p = found->next;
-            inst->tstates.count--;
+            inst->tstates.kept -= !found->orphan;
         }
     }
     pw_lock_release(&inst->lock);

@@ -7,6 +7,7 @@
 #include "pw_pool_inside.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,6 +56,16 @@ static int at_least(int value, int least)
     return value > least ? value : least;
 }
 
+/* What the limits promise holds while members are replaced, too. */
+static int count_places(const pw_pool_setup_t *setup)
+{
+    int most = at_least(setup->most, 1);
+
+    return setup->concurrency > 0 && setup->concurrency <= INT_MAX / most
+               ? setup->concurrency * most
+               : INT_MAX;
+}
+
 pw_pool_t *pw_pool_create(apr_pool_t *cpool, const pw_pool_setup_t *setup)
 {
     pw_pool_t *pool = apr_pcalloc(cpool, sizeof(*pool));
@@ -65,6 +76,7 @@ pw_pool_t *pw_pool_create(apr_pool_t *cpool, const pw_pool_setup_t *setup)
     if (setup->parked_max <= 0) {
         pool->setup.parked_max = PARKED_MAX;
     }
+    pool->places = count_places(&pool->setup);
     pool->target = pool->setup.least;
     pool->renewals = setup->renewals;
     pool->slots = apr_pcalloc(cpool, sizeof(slot_t) * (size_t)setup->slots);

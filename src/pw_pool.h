@@ -35,9 +35,11 @@
  * one has passed its trial.
  *
  * LEASES. A request is given the member with the fewest calls, of equals that
- * which its thread had last; no member runs more than `concurrency` calls.
- * Else it waits in one queue for the whole pool, first come, first served, as
- * long as the limits allow.
+ * which its thread had last; no member runs more than `concurrency` calls,
+ * and all together, those that drain among them, not more than `most` times
+ * that: a member that hangs and is replaced takes no further threads. Else it
+ * waits in one queue for the whole pool, first come, first served, as long as
+ * the limits allow.
  */
 #ifndef PW_POOL_H
 #define PW_POOL_H

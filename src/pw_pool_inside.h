@@ -28,6 +28,7 @@ struct pw_pool_t {
     slot_t *slots;             /* lock: */
     int running;               /* lock: calls in members */
     int waiting;               /* lock: calls in the queue */
+    int places;                /* const: calls at a time, in all members */
     apr_uint64_t granted;      /* lock: leases ever given */
     pw_instant_t used;         /* lock: when the last of these was asked for */
     int target;                /* lock: members to have */

@@ -17,12 +17,22 @@ static int has_place(const pw_pool_t *pool, const pw_member_t *m)
     return pool->setup.concurrency <= 0 || m->leases < pool->setup.concurrency;
 }
 
+/* Calls in members that drain have places of their successors. */
+static int is_full_locked(pw_pool_t *pool)
+{
+    pw_lock_assert(&pool->lock);
+    return pool->running >= pool->places;
+}
+
 /* The one with the fewest calls; of equals that of the call's thread. */
 static pw_member_t *best_locked(pw_pool_t *pool, const pw_turn_t *call)
 {
     pw_member_t *best = NULL;
 
     pw_lock_assert(&pool->lock);
+    if (is_full_locked(pool)) {
+        return NULL;
+    }
     for (pw_member_t *m = pool->members; m; m = m->next) {
         if (pw_pool_is_serving(m) && m->slots[call->slot] == PW_SLOT_LOADED
             && has_place(pool, m)
@@ -126,6 +136,17 @@ void pw_queue_changed_locked(pw_pool_t *pool)
     }
 }
 
+/* Is there a place for the call that was free or taken after `before`? */
+static int has_moved_locked(pw_pool_t *pool, const pw_member_t *m, int slot,
+                            pw_instant_t before)
+{
+    int full = is_full_locked(pool), serving = pw_pool_is_serving(m);
+
+    pw_lock_assert(&pool->lock);
+    return pw_pool_comes(m, slot) || (serving && !full && !m->latest)
+           || ((serving || full) && m->latest && m->latest->leased > before);
+}
+
 /* Is every place held, and by calls older than the queue's timeout? */
 static int is_stuck_locked(pw_pool_t *pool, const pw_turn_t *call)
 {
@@ -134,9 +155,7 @@ static int is_stuck_locked(pw_pool_t *pool, const pw_turn_t *call)
 
     pw_lock_assert(&pool->lock);
     for (pw_member_t *m = pool->members; m; m = m->next) {
-        if (pw_pool_comes(m, call->slot)
-            || (pw_pool_is_serving(m)
-                && (!m->latest || m->latest->leased > before))) {
+        if (has_moved_locked(pool, m, call->slot, before)) {
             return 0;
         }
         stuck |= pw_pool_is_serving(m);

@@ -297,6 +297,61 @@ static void test_renewal(void)
     end_pool();
 }
 
+/* What a response still has of the member's objects. */
+static void test_holds(void)
+{
+    pw_pool_setup_t setup = {.renewals = -1};
+    pw_turn_t *call = new_call(0, 10000);
+    int before = __atomic_load_n(&reaped, __ATOMIC_SEQ_CST);
+    pw_member_t *m;
+
+    make_pool(&setup);
+    new_fake(NULL);
+    ok(pw_pool_lease(pool, call) == PW_LEASE_OK, "a call");
+    m = call->member;
+    call->held = 2;
+    pw_pool_return(call);
+    ok(pw_pool_unload(pool) && reaches(DRAINING, 1), "its member is to end");
+    pw_pool_unhold(m, 1);
+    pw_pool_nudge(m);
+    ok(becomes(&reaped, before + 1)
+           && !__atomic_load_n(&fakes[0]->ended, __ATOMIC_SEQ_CST),
+       "it does not while something is held");
+    pw_pool_unhold(m, 1);
+    pw_pool_nudge(m);
+    ok(ends(0), "then it does");
+    end_pool();
+}
+
+/* Members that are replaced while their calls hang. */
+static void test_renewal_in_use(void)
+{
+    pw_pool_setup_t setup = {.concurrency = 2,
+                             .queue_limit = 5,
+                             .queue_timeout = MS(30),
+                             .max_requests = 2,
+                             .renewals = -1};
+    pw_member_t *old, *m;
+    pw_lease_e rc;
+
+    make_pool(&setup);
+    new_fake(NULL);
+    lease(0, 10000, &old);
+    lease(0, 10000, &m);
+    ok(reaches(DRAINING, 1) && reaches(SERVING, 1) && m == old,
+       "one with two calls is replaced");
+    rc = lease(0, 10000, &m);
+    ok(rc == PW_LEASE_LATE || rc == PW_LEASE_STUCK,
+       "its calls have the places of the new one");
+    ok(lease(0, 10000, &m) == PW_LEASE_STUCK, "where they hang nobody waits");
+    give_back(old);
+    ok(lease(0, 10000, &m) == PW_LEASE_OK && m != old,
+       "a place that one of them leaves is given");
+    give_back(old);
+    give_back(m);
+    end_pool();
+}
+
 static void test_jitter(void)
 {
     pw_pool_setup_t setup = {
@@ -397,11 +452,13 @@ static void test_unload(void)
 
 #define WORKERS 8
 #define ROUNDS 125000
+#define QUEUE_TIME MS(20000)
 
 static int outcomes[PW_LEASE_NONE + 1]; /* atomic: */
 static int finished;                    /* atomic: workers */
 static int inside;                      /* atomic: calls that run */
 static int exceeded;                    /* atomic: more than may */
+static pw_instant_t longest;            /* atomic: that a call waited */
 
 static pw_lease_e lease_or_fill(pw_turn_t *call)
 {
@@ -413,11 +470,25 @@ static pw_lease_e lease_or_fill(pw_turn_t *call)
     return rc;
 }
 
+/* One that has its member and is not woken sees it when its time is over. */
+static void note_wait(pw_instant_t took)
+{
+    pw_instant_t most = __atomic_load_n(&longest, __ATOMIC_SEQ_CST);
+
+    while (took > most
+           && !__atomic_compare_exchange_n(
+               &longest, &most, took, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+        continue;
+    }
+}
+
 static void run_call(pw_turn_t *call, unsigned *seed)
 {
     int now = __atomic_add_fetch(&inside, 1, __ATOMIC_SEQ_CST);
 
-    if (now > 4 * 3 + 3) { /* three members of three, and one that drains */
+    note_wait(pw_now() - call->leased);
+
+    if (now > 3 * 3) { /* three members of three, one that drains among them */
         __atomic_store_n(&exceeded, now, __ATOMIC_SEQ_CST);
     }
     if (rand_r(seed) % 8 == 0) {
@@ -430,7 +501,7 @@ static void run_call(pw_turn_t *call, unsigned *seed)
 static void *work_at_random(void *number)
 {
     unsigned seed = (unsigned)(size_t)number;
-    pw_turn_t call = {.method = "GET", .path = "/", .patience = MS(10000)};
+    pw_turn_t call = {.method = "GET", .path = "/", .patience = QUEUE_TIME};
 
     for (int i = 0; i < ROUNDS; i++) {
         pw_lease_e rc;
@@ -483,8 +554,9 @@ static void check_after(void)
        "what was leased was counted");
     ok(look.running == 0 && look.waiting == 0 && !exceeded,
        "none is left, and the bounds held");
-    ok(outcomes[PW_LEASE_TIMEOUT] == 0 && outcomes[PW_LEASE_STOPPING] == 0,
-       "no wake-up was lost");
+    ok(outcomes[PW_LEASE_TIMEOUT] == 0 && outcomes[PW_LEASE_STOPPING] == 0
+           && longest < QUEUE_TIME,
+       "no wake-up was lost (%d ms at most)", (int)(longest / 1000));
 }
 
 static void test_random(void)
@@ -493,7 +565,7 @@ static void test_random(void)
                              .most = 3,
                              .concurrency = 3,
                              .queue_limit = 4,
-                             .queue_timeout = MS(5000),
+                             .queue_timeout = QUEUE_TIME,
                              .max_requests = 2000,
                              .fresh_retries = 1000,
                              .renewals = -1};
@@ -527,6 +599,8 @@ int main(void)
     test_growth();
     test_failing_growth();
     test_renewal();
+    test_renewal_in_use();
+    test_holds();
     test_jitter();
     test_failing_renewal();
     test_parking_renewal();

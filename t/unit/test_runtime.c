@@ -17,6 +17,7 @@
 
 #include "pw_demand.h"
 #include "pw_instance.h"
+#include "pw_pool_inside.h"
 #include "tap.h"
 
 static apr_pool_t *apool;
@@ -59,6 +60,7 @@ static const pw_log_t test_log = {.write = log_write};
 
 static void *watched;            /* atomic: a block, until it is freed */
 static __thread void *last_used; /* the state of the last call */
+static __thread const void *last_interp; /* and its interpreter */
 
 /* A sanitizer has its own free, a debug build puts a head before each block. */
 #if !defined(PW_SANITIZER) && !defined(Py_DEBUG)
@@ -242,6 +244,7 @@ static long call(const pw_app_spec_t *app, long argument)
         PyErr_Clear();
         Py_XDECREF(value);
         last_used = at.ts;
+        last_interp = PyThreadState_GetInterpreter(at.ts);
         pw_interp_leave(&at);
     }
     pw_runtime_return(&lease);
@@ -436,9 +439,10 @@ static void test_ghost(const pw_app_spec_t *bounded, const pw_app_spec_t *other)
 typedef struct puppet_t {
     const pw_app_spec_t *app;
     pthread_t id;
-    int told;   /* atomic: how many calls; -1: end */
-    int called; /* atomic: */
-    long value; /* of the last call */
+    int told;           /* atomic: how many calls; -1: end */
+    int called;         /* atomic: */
+    long value;         /* of the last call */
+    const void *interp; /* where it was */
 } puppet_t;
 
 static void *follow(void *arg)
@@ -449,6 +453,7 @@ static void *follow(void *arg)
     while ((told = __atomic_load_n(&p->told, __ATOMIC_SEQ_CST)) >= 0) {
         if (told > p->called) {
             p->value = call(p->app, 0);
+            p->interp = last_interp;
             __atomic_store_n(&p->called, told, __ATOMIC_SEQ_CST);
         }
         sched_yield();
@@ -467,6 +472,26 @@ static long tell(puppet_t *p)
     return p->value;
 }
 
+static void end_puppet(puppet_t *p)
+{
+    __atomic_store_n(&p->told, -1, __ATOMIC_SEQ_CST);
+    pthread_join(p->id, NULL);
+}
+
+static int count_states(pw_instance_t *inst)
+{
+    int count = 0;
+
+    pw_lock_take(&inst->lock);
+    for (int i = 0; i < PW_TSTATE_BUCKETS; i++) {
+        for (pw_tstate_t *e = inst->tstates.buckets[i]; e; e = e->next) {
+            count++;
+        }
+    }
+    pw_lock_release(&inst->lock);
+    return count;
+}
+
 /* How many thread states an instance comes to have; ten seconds at most. */
 static int keeps(pw_instance_t *inst, int count)
 {
@@ -474,9 +499,7 @@ static int keeps(pw_instance_t *inst, int count)
     int now;
 
     do {
-        pw_lock_take(&inst->lock);
-        now = inst->tstates.count;
-        pw_lock_release(&inst->lock);
+        now = count_states(inst);
         sched_yield();
     } while (now != count && pw_now() < deadline);
     return now == count;
@@ -499,9 +522,126 @@ static void test_eviction(const pw_app_spec_t *pair)
     ok(tell(&p[0]) == 3 && tell(&p[2]) == 2 && tell(&p[1]) == 1,
        "the one that was idle longest has gone, and no other");
     for (int i = 0; i < 3; i++) {
-        __atomic_store_n(&p[i].told, -1, __ATOMIC_SEQ_CST);
-        pthread_join(p[i].id, NULL);
+        end_puppet(&p[i]);
     }
+}
+
+enum { CROWD = 5 };
+static pthread_barrier_t crowd; /* of them, and who looks on */
+
+/* Inside with all others while who looks on counts, then outside with them. */
+static void *be_inside(void *arg)
+{
+    const char *why;
+    pw_lease_t lease = A_CALL;
+    pw_attached_t at;
+
+    if (pw_runtime_lease(rt, arg, &lease, &why) == PW_LEASE_OK
+        && pw_interp_enter(lease.instance, &at) == 0) {
+        Py_BEGIN_ALLOW_THREADS;
+        pthread_barrier_wait(&crowd);
+        pthread_barrier_wait(&crowd);
+        Py_END_ALLOW_THREADS;
+        pw_interp_leave(&at);
+        pw_runtime_return(&lease);
+    }
+    pthread_barrier_wait(&crowd);
+    pthread_barrier_wait(&crowd);
+    return NULL;
+}
+
+static void test_crowd(pw_app_spec_t *pair)
+{
+    pthread_t threads[CROWD];
+    const char *why;
+    pw_lease_t lease = A_CALL;
+
+    pthread_barrier_init(&crowd, NULL, CROWD + 1);
+    pw_runtime_lease(rt, pair, &lease, &why);
+    for (int i = 0; i < CROWD; i++) {
+        pthread_create(&threads[i], NULL, be_inside, pair);
+    }
+    pthread_barrier_wait(&crowd);
+    ok(count_states(lease.instance) >= CROWD, "%d threads at once", CROWD);
+    pthread_barrier_wait(&crowd);
+    pthread_barrier_wait(&crowd);
+    ok(keeps(lease.instance, 2), "when they have left, two states are kept");
+    pthread_barrier_wait(&crowd);
+    for (int i = 0; i < CROWD; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    pw_runtime_return(&lease);
+    pthread_barrier_destroy(&crowd);
+}
+
+/* ---- a warm call --------------------------------------------------------- */
+
+/* Has the puppet called by then? Ten seconds at most. */
+static int calls_once(puppet_t *p)
+{
+    pw_instant_t deadline = pw_now() + 10 * 1000000;
+    int told = p->told + 1;
+
+    __atomic_store_n(&p->told, told, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&p->called, __ATOMIC_SEQ_CST) != told
+           && pw_now() < deadline) {
+        sched_yield();
+    }
+    return __atomic_load_n(&p->called, __ATOMIC_SEQ_CST) == told;
+}
+
+/* While every lock of the process is held. */
+static void test_locks(const pw_app_spec_t *app)
+{
+    pw_lock_t *locks[] = {&rt->lock, &rt->demand.lock, &rt->creating,
+                          &rt->ghosts.lock, &rt->dumping};
+    enum { LOCKS = sizeof(locks) / sizeof(locks[0]) };
+    puppet_t p = {.app = app};
+    int called;
+
+    pthread_create(&p.id, NULL, follow, &p);
+    tell(&p);
+    for (int i = 0; i < LOCKS; i++) {
+        pw_lock_take(locks[i]);
+    }
+    called = calls_once(&p);
+    for (int i = 0; i < LOCKS; i++) {
+        pw_lock_release(locks[i]);
+    }
+    ok(called, "a warm call takes none of the locks of the process");
+    end_puppet(&p);
+}
+
+/* Of two instances that are idle a thread gets that which it had last. */
+static void test_last(const pw_app_spec_t *twin)
+{
+    puppet_t p[2] = {{.app = twin}, {.app = twin}};
+    const void *had[2];
+    pw_pool_look_t look;
+    pw_lease_t lease = A_CALL;
+    const char *why;
+    int same = 1;
+
+    do {
+        pw_pool_look(rt->pools[twin->interp->index], &look);
+        sched_yield();
+    } while (look.serving < 2);
+    for (int i = 0; i < 2; i++) {
+        pthread_create(&p[i].id, NULL, follow, &p[i]);
+    }
+    tell(&p[0]);
+    had[0] = p[0].interp;
+    pw_runtime_lease(rt, twin, &lease, &why);
+    tell(&p[1]);
+    had[1] = p[1].interp;
+    pw_runtime_return(&lease);
+    for (int i = 0; i < 10; i++) {
+        tell(&p[i % 2]);
+        same = same && p[i % 2].interp == had[i % 2];
+    }
+    ok(same, "each comes back to that which it had last");
+    end_puppet(&p[0]);
+    end_puppet(&p[1]);
 }
 
 /* ---- the gate ----------------------------------------------------------- */
@@ -705,6 +845,46 @@ static void test_found(const pw_interp_spec_t *interp, const char **scripts)
     ok(apps == FOUND_MAX, "as many as the bound allows: %d", apps);
 }
 
+static pw_interp_spec_t *idlest_found(void)
+{
+    pw_interp_spec_t *idlest = NULL;
+    pw_pool_look_t look;
+    pw_instant_t since = PW_NEVER;
+
+    for (int i = 0; i < rt->demand.interps; i++) {
+        pw_pool_look(rt->pools[rt->demand.own[i]->index], &look);
+        if (look.used < since) {
+            since = look.used;
+            idlest = rt->demand.own[i];
+        }
+    }
+    return idlest;
+}
+
+/* Over the bound one that is idle ends for the next: not one that may not, for
+ * so many of its instances are parked. */
+static void test_room(void)
+{
+    pw_interp_spec_t *idlest = idlest_found();
+    pw_pool_t *full = rt->pools[idlest->index];
+    pw_pool_look_t look;
+    apr_status_t rv;
+    int parked;
+
+    pw_lock_take(&full->lock);
+    parked = full->parked;
+    full->parked = full->setup.parked_max;
+    pw_lock_release(&full->lock);
+    rv = pw_demand_make_room(rt, idlest);
+    pw_pool_look(full, &look);
+    ok(rv == (PW_RENEWALS == 0 ? APR_ENOSPC : APR_SUCCESS) && look.serving == 1
+           && logged("is unloaded to make room for") == (PW_RENEWALS != 0),
+       "the next idle one makes room for one that may not end");
+    pw_lock_take(&full->lock);
+    full->parked = parked;
+    pw_lock_release(&full->lock);
+}
+
 /* Two interpreters share a GIL, and a thread computes in one of them. */
 static void test_busy(const pw_app_spec_t *busy, const pw_app_spec_t *other)
 {
@@ -768,7 +948,7 @@ int main(void)
     pw_runtime_setup_t setup = {.module_name = "polywsgi",
                                 .module_init = module_init};
     pw_app_spec_t *one, *two, *three, *failing, *missing, *daemon_app, *busy,
-        *bounded, *pair;
+        *bounded, *pair, *twin;
     const char *scripts[FOUND_SCRIPTS];
     pw_interp_spec_t *later;
     pw_map_t *map;
@@ -795,6 +975,8 @@ int main(void)
     bounded->interp->thread_states = 1;
     pair = add_app(map, "pair", sub, one->script);
     pair->interp->thread_states = 2;
+    twin = add_app(map, "twin", sub, one->script);
+    twin->interp->instances_min = twin->interp->instances_max = 2;
     later = add_interp(map, "later", sub);
     later->later = 1;
     map->own = new_interp("", sub);
@@ -809,12 +991,16 @@ int main(void)
     test_ghost(bounded, one);
     test_hidden(bounded);
     test_eviction(pair);
+    test_crowd(pair);
+    test_locks(one);
+    test_last(twin);
     test_gate(one);
     test_failed_load(failing);
     test_missing(missing);
     test_busy(busy, missing);
     test_daemon(daemon_app);
     test_found(NULL, scripts);
+    test_room();
     test_found(later, scripts);
     test_stop(scripts[0]);
     if (tap_failed) {
