@@ -523,6 +523,10 @@ def row_of_child(control, pid, one, now):
 
 # ---- stacks ----
 
+# Of a request that has no stack, by its phase.
+OUTSIDE = {"body": "its body is read first", "queue": "it waits for a place",
+           "sending": "its response is on its way"}
+
 
 def words_of(control, call):
     request = " ".join(word for word in (control.text(call, "method"),
@@ -531,11 +535,14 @@ def words_of(control, call):
 
 
 def times_of(control, call):
-    """Where its time went."""
+    """Where its time went: each phase that is over, and the one it is in."""
     here = control.text(call, "phase")
-    times = [(phase, control.number(call, phase + "_seconds")) for phase in ("queue", "attach")]
-    if here not in ("queue", "attach"):
-        times.append((here, control.number(call, "phase_seconds")))
+    times = []
+    for phase in ("queue", "attach"):
+        if here in (phase, "body"):
+            break
+        times.append((phase, control.number(call, phase + "_seconds")))
+    times.append((here, control.number(call, "phase_seconds")))
     return ", ".join("%s %s" % (phase, short(seconds)) for phase, seconds in times if phase)
 
 
@@ -603,7 +610,8 @@ def stacks(args):
             count += say_instance(control, child.pid, instance)
         others = control.items(child.answer, "others")
         for call in others:
-            say_call(control, child.pid, call, "it is in no interpreter now")
+            say_call(control, child.pid, call, OUTSIDE.get(
+                control.text(call, "phase"), "it is in no interpreter now"))
         count += len(others)
     say("%d request%s in flight" % (count, "" if count == 1 else "s"))
     return FINE

@@ -191,6 +191,23 @@ subtest 'of one interpreter' => sub {
     is(release(@conns), 0, 'answered');
 };
 
+subtest 'one that waits in the queue' => sub {
+    plan skip_all => 'one request at a time' if !threaded();
+    my @conns = hang(('/app/wait') x 7);
+    my $queue = qr/GET \/app\/wait, for \S+ m?s \(queue \S+ m?s\)\n  it waits for a place$/m;
+    my $said;
+    ok(wait_for {
+        $said = (polywsgi('stacks'))[1];
+        6 == (() = $said =~ /in wait_for_file$/mg) && $said =~ $queue;
+    }, 'six run, and one has no stack');
+    like($said, qr/^7 requests in flight/m, 'all are told of');
+    ok(wait_for {
+        my ($seconds) = (polywsgi('stacks'))[1] =~ /\(queue (\S+) s\)\n/;
+        ($seconds // 0) > 1;
+    }, 'and how long it has waited');
+    is(release(@conns), 0, 'answered');
+};
+
 subtest 'a call holds the GIL' => sub {
     my ($conn) = hang('/app/hold/it');
     my $from = time;
@@ -349,6 +366,19 @@ sub silent_crowd {
     }
     POSIX::_exit(0);
 }
+
+subtest 'one that does not answer' => sub {
+    my $mute = IO::Socket::UNIX->new(Local => "$sockets/99999994.sock", Listen => 5);
+    my $from = time;
+    my ($status, $said, $error) = polywsgi('status');
+    my $took = time - $from;
+    is($error, "polywsgi: child 99999994 does not answer within 5 s\n", 'is told');
+    like($said, qr/^app +ready/m, 'the others are shown');
+    cmp_ok($took, '>=', 5, sprintf 'after %.1f s', $took);
+    cmp_ok($took, '<', 9, 'and not much later');
+    close $mute;
+    unlink "$sockets/99999994.sock";
+};
 
 # The pace of this listener leaves a place only to those who wait in connect().
 subtest 'in turn' => sub {
