@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CGROUPS "/sys/fs/cgroup"
-
 static int by_affinity(void)
 {
     cpu_set_t set;
@@ -58,18 +56,33 @@ static int less(int cores, int bound)
     return bound > 0 && bound < cores ? bound : cores;
 }
 
-/* This process's group and all above it. */
-static int by_cgroup2(int cores)
+/* The line of cgroup v2; where there is v1 beside it, not the first one. */
+static int read_group(const char *process, char *group, int size)
 {
-    char group[PATH_MAX], path[PATH_MAX + 64], line[128];
+    FILE *file = fopen(process, "r");
+    int found = 0;
+
+    while (file && !found && fgets(group, size, file)) {
+        found = strncmp(group, "0::/", 4) == 0;
+    }
+    if (file) {
+        fclose(file);
+    }
+    group[found ? strcspn(group, "\n") : 0] = '\0';
+    return found;
+}
+
+/* This process's group and all above it. */
+static int by_cgroup2(const char *process, const char *mount, int cores)
+{
+    char group[PATH_MAX], path[2 * PATH_MAX], line[128];
     char *slash;
 
-    if (read_line("/proc/self/cgroup", group, sizeof(group)) < 0
-        || strncmp(group, "0::/", 4) != 0) {
+    if (!read_group(process, group, sizeof(group))) {
         return cores;
     }
     for (;;) {
-        snprintf(path, sizeof(path), CGROUPS "%s/cpu.max", group + 3);
+        snprintf(path, sizeof(path), "%s%s/cpu.max", mount, group + 3);
         if (read_line(path, line, sizeof(line)) == 0) {
             cores = less(cores, pw_cores_of_quota(line));
         }
@@ -81,22 +94,31 @@ static int by_cgroup2(int cores)
     }
 }
 
-static int by_cgroup1(int cores)
+static int by_cgroup1(const char *mount, int cores)
 {
-    char quota[64], period[64];
+    char path[PATH_MAX], quota[64], period[64];
 
-    if (read_line(CGROUPS "/cpu/cpu.cfs_quota_us", quota, sizeof(quota)) < 0
-        || read_line(CGROUPS "/cpu/cpu.cfs_period_us", period, sizeof(period))
-               < 0) {
+    snprintf(path, sizeof(path), "%s/cpu/cpu.cfs_quota_us", mount);
+    if (read_line(path, quota, sizeof(quota)) < 0) {
+        return cores;
+    }
+    snprintf(path, sizeof(path), "%s/cpu/cpu.cfs_period_us", mount);
+    if (read_line(path, period, sizeof(period)) < 0) {
         return cores;
     }
     return less(cores,
                 divide_up(strtoll(quota, NULL, 10), strtoll(period, NULL, 10)));
 }
 
+int pw_cores_of_groups(const char *process, const char *mount, int cores)
+{
+    return by_cgroup1(mount, by_cgroup2(process, mount, cores));
+}
+
 int pw_cores(void)
 {
-    int cores = by_cgroup1(by_cgroup2(by_affinity()));
+    int cores = pw_cores_of_groups("/proc/self/cgroup", "/sys/fs/cgroup",
+                                   by_affinity());
 
     return cores > 0 ? cores : 1;
 }

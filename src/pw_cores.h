@@ -14,4 +14,8 @@ int pw_cores(void);
  * 0: no bound, or no such line. */
 int pw_cores_of_quota(const char *line);
 
+/* The least of `cores` and what the control groups allow: those that the file
+ * `process` (/proc/self/cgroup) names, in the hierarchies under `mount`. */
+int pw_cores_of_groups(const char *process, const char *mount, int cores);
+
 #endif

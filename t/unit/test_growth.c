@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * test_growth: when a pool grows and shrinks, by a clock of the test's own; and
- * how many processors a line of a control group allows.
+ * how many processors control groups allow.
  */
 #include "pw_growth.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "pw_cores.h"
 #include "tap.h"
@@ -135,11 +140,71 @@ static void test_cores(void)
     ok(pw_cores() >= 1, "here there are %d", pw_cores());
 }
 
+static void put(const char *directory, const char *name, const char *text)
+{
+    char path[128];
+    FILE *file;
+
+    snprintf(path, sizeof(path), "%s/%s", directory, name);
+    if (!text) {
+        mkdir(path, 0700);
+        return;
+    }
+    file = fopen(path, "w");
+    fputs(text, file);
+    fclose(file);
+}
+
+/* Hierarchies of both versions, in files of the test's own. */
+static void test_groups(void)
+{
+    static const struct {
+        const char *name, *process, *above, *own, *quota;
+        int cores;
+    } cases[] = {
+        {"no bound", "0::/a/b\n", "max 100000\n", "max 100000\n", "-1\n", 8},
+        {"its own", "0::/a/b\n", "max 100000\n", "300000 100000\n", "-1\n", 3},
+        {"one above", "0::/a/b\n", "200000 100000\n", "300000 100000\n", "-1\n",
+         2},
+        {"more than there are", "0::/a/b\n", "max 100000\n", "1600000 100000\n",
+         "-1\n", 8},
+        {"beside version 1", "4:cpu:/x\n1:name=systemd:/y\n0::/a/b\n",
+         "max 100000\n", "300000 100000\n", "-1\n", 3},
+        {"version 1", "4:cpu:/x\n", "100000 100000\n", "100000 100000\n",
+         "250000\n", 3},
+        {"another group", "0::/c\n", "100000 100000\n", "100000 100000\n",
+         "-1\n", 8},
+        {"nothing", "", "100000 100000\n", "100000 100000\n", "-1\n", 8}};
+    char directory[] = "/tmp/pw-test-growth-XXXXXX", process[64], command[64];
+
+    if (!mkdtemp(directory)) {
+        ok(0, "a directory");
+        return;
+    }
+    put(directory, "a", NULL);
+    put(directory, "a/b", NULL);
+    put(directory, "cpu", NULL);
+    put(directory, "cpu/cpu.cfs_period_us", "100000\n");
+    snprintf(process, sizeof(process), "%s/process", directory);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        put(directory, "process", cases[i].process);
+        put(directory, "a/cpu.max", cases[i].above);
+        put(directory, "a/b/cpu.max", cases[i].own);
+        put(directory, "cpu/cpu.cfs_quota_us", cases[i].quota);
+        ok(pw_cores_of_groups(process, directory, 8) == cases[i].cores,
+           "of 8 processors a group has %d: %s", cases[i].cores, cases[i].name);
+    }
+    ok(pw_cores_of_groups("/nowhere", "/nowhere", 8) == 8, "no groups at all");
+    snprintf(command, sizeof(command), "rm -r %s", directory);
+    ok(system(command) == 0, "removed");
+}
+
 int main(void)
 {
     test_growth();
     test_crowd();
     test_shrinking();
     test_cores();
+    test_groups();
     return tap_done();
 }
