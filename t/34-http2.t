@@ -58,6 +58,13 @@ $server->{conf} = <<'END_CONF' . ($tls ? <<"END_TLS" : '');
 </IfModule>
 WSGIQueueLimit 60
 WSGIScriptAlias /app @DIR@/apps/app.py
+WSGIScriptAlias /narrow @DIR@/apps/app.py application-group=narrow
+<WSGIInterpreter narrow>
+    WSGIConcurrency 1
+</WSGIInterpreter>
+<Location /status>
+    SetHandler wsgi-status
+</Location>
 WSGIScriptAlias /deflated @DIR@/apps/app.py
 <Location /deflated>
     SetOutputFilter DEFLATE
@@ -125,6 +132,23 @@ for my $at ('/app', '/deflated') {
         $c->close;
     } if threaded();
 }
+
+subtest 'a stream that is reset while it waits' => sub {
+    my $c    = h2();
+    my $held = open_get($c, '/narrow/wait?narrow');
+    is($c->read_body($held, 6), 'first,', 'one runs');
+    my $id = open_get($c, '/narrow/endless?reached');
+    ok(wait_for { $server->get_json('/status?format=json')->{interpreters}[-1]{queued} == 1 },
+        'another waits');
+    $c->frame(3, 0, $id, pack 'N', 8);
+    is($c->response(open_get($c, '/app/x'))->{status}, 200, 'httpd has read its end');
+    write_text("$dir/var/narrow", '');
+    is($c->response($held)->{body}, 'first,last', 'the one that runs is served');
+    ok(wait_for { $server->lines(qr/PW0311 narrow/) }, 'the other is dropped');
+    is($c->response(open_get($c, '/narrow/x'))->{status}, 200, 'the next one is served');
+    ok(!-e "$dir/var/reached", 'the application has not seen it');
+    $c->close;
+} if threaded();
 
 subtest 'bodies' => sub {
     my $c = h2();

@@ -141,7 +141,9 @@ END
 );
 @table = grep { (!$_->{needs} || -d package_dir($_->{needs}))
     && python_at_least($_->{since} || 11) } @table;
-cmp_ok(scalar(grep { $_->{needs} } @table), '>=', 1, 'libraries of PyPI are among them');
+# t/requirements.txt has no pymongo for 3.15.
+cmp_ok(scalar(grep { $_->{needs} } @table), '>=', python_at_least(15) ? 1 : 2,
+    'libraries of PyPI are among them');
 
 sub package_dir {
     my ($name) = @_;

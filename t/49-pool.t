@@ -62,6 +62,8 @@ my %pool = (
     idle    => ['WSGIIdleTimeout 1'],
     parking => ['WSGIMaxRequests 3', 'WSGIParkLimit 1'],
     growing => ['WSGIInstances 1-2', 'WSGIConcurrency 6'],
+    wide    => ['WSGIConcurrency 2', 'WSGIQueueLimit 0'],
+    leaving => ['WSGIMaxRequests 3'],
 );
 my $server = PWTest::Server->new(name => 'pool', conf => join '',
     "<Location /status>\nSetHandler wsgi-status\n</Location>\n",
@@ -172,6 +174,16 @@ subtest 'a full queue' => sub {
     is(@records, 1, 'one record, however many requests');
 };
 
+subtest 'no queue' => sub {
+    my @held = map { ask("/wide/hold?wide$_") } 1, 2;
+    ok(wait_for { calls('wide1') && calls('wide2') }, 'two at once');
+    is($server->get('/wide?third')->{status}, 503, 'no third one');
+    my ($record) = $server->lines(qr/PW0120 wide/);
+    like($record, qr/503 for 1 request in \d+ s: all 2 slots busy, queue 0 of 0; /, 'a record');
+    release("wide$_") for 1, 2;
+    is($_->response->{status}, 200, 'they are served') for @held;
+};
+
 subtest 'a request body is read ahead' => sub {
     my $conn = $server->connect;
     $conn->send(PWTest::HTTP::head(method => 'POST', path => '/narrow?slow',
@@ -217,6 +229,23 @@ subtest 'a request body is read ahead' => sub {
         }
     }
 
+    for my $case ([ 65536, 0 ], [ 65537, 1 ]) {
+        my ($size, $called) = @$case;
+        my $c = $server->connect;
+        $c->send(PWTest::HTTP::head(method => 'POST', path => "/narrow/read?limit$size",
+            headers => [ 'Content-Length' => $size ]) . 'b' x ($size - 1));
+        if ($called) {
+            ok(wait_for { calls("limit$size") }, "with $size bytes it is called before the end");
+        }
+        else {
+            is($server->get('/narrow?meanwhile')->{status}, 200, "$size bytes hold no place");
+            is(calls("limit$size"), 0, 'before the last has come');
+        }
+        $c->send('b');
+        is($c->response->{body}, "read $size", 'and it reads all');
+        $c->close;
+    }
+
     my @bad = (['400', "zz\r\n"], ['400', "5\r\nabcdefgh\r\n"]);
     for my $case (@bad) {
         my $c = $server->connect;
@@ -245,9 +274,13 @@ subtest 'a slow reader' => sub {
 subtest 'the time in the queue' => sub {
     my $held = ask('/hasty/hold?hasty');
     wait_for { calls('hasty') };
-    is($server->get('/hasty?late')->{status}, 503, 'late');
+    my $refused = $server->get('/hasty?late');
+    is($refused->{status}, 503, 'late');
+    like($refused->{h}{'retry-after'}, qr/^[1-9]\d*$/, 'with Retry-After');
     ok($server->lines(qr/PW0309 hasty/), 'waited in vain');
-    is($server->get('/hasty?stuck')->{status}, 503, 'stuck');
+    $refused = $server->get('/hasty?stuck');
+    is($refused->{status}, 503, 'stuck');
+    like($refused->{h}{'retry-after'}, qr/^[1-9]\d*$/, 'with Retry-After');
     ok($server->lines(qr/PW0308 hasty/), 'and then nobody waits');
     release('hasty');
     is($held->response->{status}, 200, 'the one that held it up is served');
@@ -270,6 +303,22 @@ subtest 'WSGIMaxRequests' => sub {
         $seen{ token('/renewed') }++;
         keys %seen > 3;
     }, 'instances came and went: ' . keys %seen);
+};
+
+# Of the old one's objects, which a slow reader still has.
+subtest 'an instance that ends while it is read from' => sub {
+    plan skip_all => 'nothing is replaced' if !python_at_least(14);
+    my $old  = token('/leaving');
+    my $conn = ask('/leaving/large?leaving');
+    wait_for { calls('leaving') };
+    ok(wait_for { token('/leaving') ne $old }, 'a fresh one has taken over');
+    ok((grep { $_->{state} eq 'DRAINING' } @{ status_of('leaving')->{instances} }),
+        'the old one waits');
+    ok(!$server->lines(qr/ leaving: instance 1 has ended/), 'and has not ended');
+    my $body = $conn->response->{body};
+    is(length $body, 30020000, 'all of the response comes');
+    like($body, qr/^x+y+$/, 'as it was sent');
+    ok(wait_for { $server->lines(qr/ leaving: instance 1 has ended/) }, 'then it ends');
 };
 
 subtest 'a successor that does not load' => sub {

@@ -44,6 +44,8 @@ def application(environ, start_response):
     start_response("404 No" if way == "none" else "200 OK", [("Content-Type", "text/plain")])
     if way == "late":
         return late()
+    if not way:
+        return [str(environ["wsgi.multiprocess"]).encode()]
     return [b"x" * (300000 if way == "large" else 10)]
 
 def late():
@@ -54,7 +56,7 @@ END_APP
 announce(qr/PW0120/, qr/PW0201|PW020[56]|PW040[12]/, qr/PW00\d\d.*MaxSpare/,
     qr/AH00484|AH00286|AH00161|AH03490|AH10159/);
 ok($server->start, 'started');
-is($server->get("/$_/")->{status}, 200, "/$_ answers") for qw(a b);
+is($server->get("/$_/")->{body}, 'True', "/$_ answers: it is wsgi.multiprocess") for qw(a b);
 
 my $stop = "$server->{dir}/var/stop";
 

@@ -29,7 +29,7 @@ for my $path ('/a', '/k/several', '/k/generator') {
     is(($s->children)[0], $pid, 'the same child');
     my $more = process_rss($pid) - $before;
     diag("$path: $more KB more after $total requests");
-    cmp_ok($more, '<', 3000, "$path: $more KB more");
+    cmp_ok($more, '<', 1000, "$path: $more KB more");
 }
 $s->stop;
 
