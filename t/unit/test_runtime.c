@@ -590,25 +590,27 @@ static int calls_once(puppet_t *p)
     return __atomic_load_n(&p->called, __ATOMIC_SEQ_CST) == told;
 }
 
-/* While every lock of the process is held. */
+static int calls_beside(puppet_t *p, pw_lock_t *lock)
+{
+    int called;
+
+    pw_lock_take(lock);
+    called = calls_once(p);
+    pw_lock_release(lock);
+    return called;
+}
+
 static void test_locks(const pw_app_spec_t *app)
 {
-    pw_lock_t *locks[] = {&rt->lock, &rt->demand.lock, &rt->creating,
-                          &rt->ghosts.lock, &rt->dumping};
-    enum { LOCKS = sizeof(locks) / sizeof(locks[0]) };
     puppet_t p = {.app = app};
-    int called;
 
     pthread_create(&p.id, NULL, follow, &p);
     tell(&p);
-    for (int i = 0; i < LOCKS; i++) {
-        pw_lock_take(locks[i]);
-    }
-    called = calls_once(&p);
-    for (int i = 0; i < LOCKS; i++) {
-        pw_lock_release(locks[i]);
-    }
-    ok(called, "a warm call takes none of the locks of the process");
+    ok(calls_beside(&p, &rt->lock) && calls_beside(&p, &rt->demand.lock)
+           && calls_beside(&p, &rt->creating)
+           && calls_beside(&p, &rt->ghosts.lock)
+           && calls_beside(&p, &rt->dumping),
+       "a warm call takes none of the locks of the process");
     end_puppet(&p);
 }
 
