@@ -524,7 +524,8 @@ def row_of_child(control, pid, one, now):
 # ---- stacks ----
 
 # Of a request that has no stack, by its phase.
-OUTSIDE = {"body": "its body is read first", "queue": "it waits for a place",
+OUTSIDE = {"body": "its body is read first",
+           "queue": "it waits for a place, or for its application to load",
            "sending": "its response is on its way"}
 
 

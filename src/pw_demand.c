@@ -66,28 +66,39 @@ static pw_interp_spec_t *own_named_locked(pw_runtime_t *rt, const char *name)
     return NULL;
 }
 
-/* The one that is idle longest of those that are so since after `after`; NULL:
- * none. *since: since when. */
-static pw_interp_spec_t *idlest_locked(pw_runtime_t *rt, pw_instant_t after,
-                                       pw_instant_t *since)
+/* One that is idle, by its place in the list, and since when. */
+typedef struct idle_t {
+    int place;
+    pw_instant_t since;
+} idle_t;
+
+static int is_before(const idle_t *a, const idle_t *b)
+{
+    return a->since < b->since || (a->since == b->since && a->place < b->place);
+}
+
+/* The one that is idle longest of those that come behind the last one; its
+ * place is -1 where there is none. */
+static idle_t next_idle_locked(pw_runtime_t *rt, const idle_t *last)
     PW_REQUIRES(rt->demand.lock)
 {
     pw_demand_t *d = &rt->demand;
-    pw_interp_spec_t *idlest = NULL;
+    idle_t next = {.place = -1, .since = PW_NEVER};
     pw_pool_look_t look;
 
     pw_lock_assert(&d->lock);
-    *since = PW_NEVER;
     for (int i = 0; i < d->interps; i++) {
+        idle_t one = {.place = i};
+
         pw_pool_look(rt->pools[d->own[i]->index], &look);
+        one.since = look.used;
         if (look.members > 0 && look.members == look.serving
-            && look.running + look.waiting == 0 && look.used > after
-            && look.used < *since) {
-            *since = look.used;
-            idlest = d->own[i];
+            && look.running + look.waiting == 0 && is_before(last, &one)
+            && is_before(&one, &next)) {
+            next = one;
         }
     }
-    return idlest;
+    return next;
 }
 
 /* Unloads the one that is idle longest of those that may end. 0; -1: there is
@@ -95,20 +106,21 @@ static pw_interp_spec_t *idlest_locked(pw_runtime_t *rt, pw_instant_t after,
 static int unload_idlest_locked(pw_runtime_t *rt, const char *name)
     PW_REQUIRES(rt->demand.lock)
 {
-    pw_interp_spec_t *idlest;
-    pw_instant_t since = -1;
+    idle_t idle = {.place = -1, .since = -1};
+    pw_interp_spec_t *spec;
 
     pw_lock_assert(&rt->demand.lock);
     do {
-        idlest = idlest_locked(rt, since, &since);
-    } while (idlest && !pw_pool_unload(rt->pools[idlest->index]));
-    if (!idlest) {
-        return -1;
-    }
-    pw_log(&idlest->log, PW_LOG_INFO,
+        idle = next_idle_locked(rt, &idle);
+        if (idle.place < 0) {
+            return -1;
+        }
+        spec = rt->demand.own[idle.place];
+    } while (!pw_pool_unload(rt->pools[spec->index]));
+    pw_log(&spec->log, PW_LOG_INFO,
            "PW0125 %s: no request in %d s, and WSGIInterpreterLimit %d is "
            "reached: it is unloaded to make room for %s",
-           idlest->name, (int)((pw_now() - since) / APR_USEC_PER_SEC),
+           spec->name, (int)((pw_now() - idle.since) / APR_USEC_PER_SEC),
            rt->map->found_max, name);
     return 0;
 }

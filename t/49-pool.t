@@ -312,7 +312,7 @@ subtest 'an instance that ends while it is read from' => sub {
     my $conn = ask('/leaving/large?leaving');
     wait_for { calls('leaving') };
     ok(wait_for { token('/leaving') ne $old }, 'a fresh one has taken over');
-    ok((grep { $_->{state} eq 'DRAINING' } @{ status_of('leaving')->{instances} }),
+    ok(wait_for { grep { $_->{state} eq 'DRAINING' } @{ status_of('leaving')->{instances} } },
         'the old one waits');
     ok(!$server->lines(qr/ leaving: instance 1 has ended/), 'and has not ended');
     my $body = $conn->response->{body};

@@ -194,7 +194,7 @@ subtest 'of one interpreter' => sub {
 subtest 'one that waits in the queue' => sub {
     plan skip_all => 'one request at a time' if !threaded();
     my @conns = hang(('/app/wait') x 7);
-    my $queue = qr/GET \/app\/wait, for \S+ m?s \(queue \S+ m?s\)\n  it waits for a place$/m;
+    my $queue = qr/GET \/app\/wait, for \S+ m?s \(queue \S+ m?s\)\n  it waits for a place, or for its application to load$/m;
     my $said;
     ok(wait_for {
         $said = (polywsgi('stacks'))[1];

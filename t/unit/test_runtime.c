@@ -600,10 +600,15 @@ static int calls_beside(puppet_t *p, pw_lock_t *lock)
     return called;
 }
 
+/* No instance's own thread may want one of them, where all share one GIL: this
+ * thread's states are those in one, two, three and bounded. */
 static void test_locks(const pw_app_spec_t *app)
 {
+    pw_metrics_t *m = pw_runtime_metrics(rt);
     puppet_t p = {.app = app};
 
+    ok(reaches(&m->tstates_freed, pw_metrics_get(m, tstates_created) - 4),
+       "the threads before have left nothing behind");
     pthread_create(&p.id, NULL, follow, &p);
     tell(&p);
     ok(calls_beside(&p, &rt->lock) && calls_beside(&p, &rt->demand.lock)
@@ -614,20 +619,29 @@ static void test_locks(const pw_app_spec_t *app)
     end_puppet(&p);
 }
 
+/* Ten seconds at most. */
+static int come_to_serve(const pw_interp_spec_t *spec, int count)
+{
+    pw_instant_t deadline = pw_now() + 10 * 1000000;
+    pw_pool_look_t look;
+
+    do {
+        pw_pool_look(rt->pools[spec->index], &look);
+        sched_yield();
+    } while (look.serving != count && pw_now() < deadline);
+    return look.serving == count;
+}
+
 /* Of two instances that are idle a thread gets that which it had last. */
 static void test_last(const pw_app_spec_t *twin)
 {
     puppet_t p[2] = {{.app = twin}, {.app = twin}};
     const void *had[2];
-    pw_pool_look_t look;
     pw_lease_t lease = A_CALL;
     const char *why;
     int same = 1;
 
-    do {
-        pw_pool_look(rt->pools[twin->interp->index], &look);
-        sched_yield();
-    } while (look.serving < 2);
+    ok(come_to_serve(twin->interp, 2), "two instances");
     for (int i = 0; i < 2; i++) {
         pthread_create(&p[i].id, NULL, follow, &p[i]);
     }
@@ -847,37 +861,24 @@ static void test_found(const pw_interp_spec_t *interp, const char **scripts)
     ok(apps == FOUND_MAX, "as many as the bound allows: %d", apps);
 }
 
-static pw_interp_spec_t *idlest_found(void)
-{
-    pw_interp_spec_t *idlest = NULL;
-    pw_pool_look_t look;
-    pw_instant_t since = PW_NEVER;
-
-    for (int i = 0; i < rt->demand.interps; i++) {
-        pw_pool_look(rt->pools[rt->demand.own[i]->index], &look);
-        if (look.used < since) {
-            since = look.used;
-            idlest = rt->demand.own[i];
-        }
-    }
-    return idlest;
-}
-
 /* Over the bound one that is idle ends for the next: not one that may not, for
- * so many of its instances are parked. */
+ * so many of its instances are parked. All are idle since the same moment. */
 static void test_room(void)
 {
-    pw_interp_spec_t *idlest = idlest_found();
-    pw_pool_t *full = rt->pools[idlest->index];
+    pw_interp_spec_t *first = rt->demand.own[0];
+    pw_pool_t *full = rt->pools[first->index];
     pw_pool_look_t look;
     apr_status_t rv;
     int parked;
 
+    for (int i = 0; i < rt->demand.interps; i++) {
+        rt->pools[rt->demand.own[i]->index]->used = 1;
+    }
     pw_lock_take(&full->lock);
     parked = full->parked;
     full->parked = full->setup.parked_max;
     pw_lock_release(&full->lock);
-    rv = pw_demand_make_room(rt, idlest);
+    rv = pw_demand_make_room(rt, first);
     pw_pool_look(full, &look);
     ok(rv == (PW_RENEWALS == 0 ? APR_ENOSPC : APR_SUCCESS) && look.serving == 1
            && logged("is unloaded to make room for") == (PW_RENEWALS != 0),
@@ -994,8 +995,8 @@ int main(void)
     test_hidden(bounded);
     test_eviction(pair);
     test_crowd(pair);
-    test_locks(one);
     test_last(twin);
+    test_locks(one);
     test_gate(one);
     test_failed_load(failing);
     test_missing(missing);
