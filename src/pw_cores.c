@@ -18,15 +18,18 @@ static int by_affinity(void)
     return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
-/* The first line of a file, without its end. 0; -1: there is none. */
-static int read_line(const char *path, char *buf, int size)
+/* The first line of a file that begins so, without its end. 0; -1: there is
+ * none. */
+static int read_line(const char *path, const char *begin, char *buf, int size)
 {
     FILE *file = fopen(path, "r");
     int rc = -1;
 
-    if (file && fgets(buf, size, file)) {
+    while (file && rc < 0 && fgets(buf, size, file)) {
+        rc = strncmp(buf, begin, strlen(begin)) == 0 ? 0 : -1;
+    }
+    if (rc == 0) {
         buf[strcspn(buf, "\n")] = '\0';
-        rc = 0;
     }
     if (file) {
         fclose(file);
@@ -56,34 +59,19 @@ static int less(int cores, int bound)
     return bound > 0 && bound < cores ? bound : cores;
 }
 
-/* The line of cgroup v2; where there is v1 beside it, not the first one. */
-static int read_group(const char *process, char *group, int size)
-{
-    FILE *file = fopen(process, "r");
-    int found = 0;
-
-    while (file && !found && fgets(group, size, file)) {
-        found = strncmp(group, "0::/", 4) == 0;
-    }
-    if (file) {
-        fclose(file);
-    }
-    group[found ? strcspn(group, "\n") : 0] = '\0';
-    return found;
-}
-
 /* This process's group and all above it. */
 static int by_cgroup2(const char *process, const char *mount, int cores)
 {
     char group[PATH_MAX], path[2 * PATH_MAX], line[128];
     char *slash;
 
-    if (!read_group(process, group, sizeof(group))) {
+    /* Where there is v1 beside it, not the first line. */
+    if (read_line(process, "0::/", group, sizeof(group)) < 0) {
         return cores;
     }
     for (;;) {
         snprintf(path, sizeof(path), "%s%s/cpu.max", mount, group + 3);
-        if (read_line(path, line, sizeof(line)) == 0) {
+        if (read_line(path, "", line, sizeof(line)) == 0) {
             cores = less(cores, pw_cores_of_quota(line));
         }
         slash = strrchr(group + 3, '/');
@@ -99,11 +87,11 @@ static int by_cgroup1(const char *mount, int cores)
     char path[PATH_MAX], quota[64], period[64];
 
     snprintf(path, sizeof(path), "%s/cpu/cpu.cfs_quota_us", mount);
-    if (read_line(path, quota, sizeof(quota)) < 0) {
+    if (read_line(path, "", quota, sizeof(quota)) < 0) {
         return cores;
     }
     snprintf(path, sizeof(path), "%s/cpu/cpu.cfs_period_us", mount);
-    if (read_line(path, period, sizeof(period)) < 0) {
+    if (read_line(path, "", period, sizeof(period)) < 0) {
         return cores;
     }
     return less(cores,

@@ -59,10 +59,8 @@ static int at_least(int value, int least)
 /* What the limits promise holds while members are replaced, too. */
 static int count_places(const pw_pool_setup_t *setup)
 {
-    int most = at_least(setup->most, 1);
-
-    return setup->concurrency > 0 && setup->concurrency <= INT_MAX / most
-               ? setup->concurrency * most
+    return setup->concurrency > 0 && setup->concurrency <= INT_MAX / setup->most
+               ? setup->concurrency * setup->most
                : INT_MAX;
 }
 

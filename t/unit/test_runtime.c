@@ -461,15 +461,33 @@ static void *follow(void *arg)
     return NULL;
 }
 
-static long tell(puppet_t *p)
+/* Has the puppet called by then? Ten seconds at most. */
+static int calls_once(puppet_t *p)
 {
+    pw_instant_t deadline = pw_now() + 10 * 1000000;
     int told = p->told + 1;
 
     __atomic_store_n(&p->told, told, __ATOMIC_SEQ_CST);
-    while (__atomic_load_n(&p->called, __ATOMIC_SEQ_CST) != told) {
+    while (__atomic_load_n(&p->called, __ATOMIC_SEQ_CST) != told
+           && pw_now() < deadline) {
         sched_yield();
     }
-    return p->value;
+    return __atomic_load_n(&p->called, __ATOMIC_SEQ_CST) == told;
+}
+
+static int calls_beside(puppet_t *p, pw_lock_t *lock)
+{
+    int called;
+
+    pw_lock_take(lock);
+    called = calls_once(p);
+    pw_lock_release(lock);
+    return called;
+}
+
+static long tell(puppet_t *p)
+{
+    return calls_once(p) ? p->value : -1;
 }
 
 static void end_puppet(puppet_t *p)
@@ -575,30 +593,6 @@ static void test_crowd(pw_app_spec_t *pair)
 }
 
 /* ---- a warm call --------------------------------------------------------- */
-
-/* Has the puppet called by then? Ten seconds at most. */
-static int calls_once(puppet_t *p)
-{
-    pw_instant_t deadline = pw_now() + 10 * 1000000;
-    int told = p->told + 1;
-
-    __atomic_store_n(&p->told, told, __ATOMIC_SEQ_CST);
-    while (__atomic_load_n(&p->called, __ATOMIC_SEQ_CST) != told
-           && pw_now() < deadline) {
-        sched_yield();
-    }
-    return __atomic_load_n(&p->called, __ATOMIC_SEQ_CST) == told;
-}
-
-static int calls_beside(puppet_t *p, pw_lock_t *lock)
-{
-    int called;
-
-    pw_lock_take(lock);
-    called = calls_once(p);
-    pw_lock_release(lock);
-    return called;
-}
 
 /* No instance's own thread may want one of them, where all share one GIL: this
  * thread's states are those in one, two, three and bounded. */
