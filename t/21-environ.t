@@ -132,11 +132,16 @@ subtest 'no client name stays for ever' => sub {
     };
     plan skip_all => 'needs one process' if !threaded();
     plan skip_all => 'a sanitizer keeps what is freed' if $ENV{PW_T_SANITIZER};
-    my $pid    = $grown->(0);
-    my $before = process_rss($pid);
-    is($grown->(1000), $pid, 'one process');
-    my $more = process_rss($pid) - $before;
-    cmp_ok($more, '<', 1500, "$more KB more after 8000 other header names");
+    # CPython 3.15 takes a megabyte or two at times, once: names would come each time.
+    my $pid = $grown->(0);
+    my @more;
+    for my $round (1 .. 3) {
+        my $before = process_rss($pid);
+        is($grown->(1000 * $round), $pid, 'one process');
+        push @more, process_rss($pid) - $before;
+    }
+    my ($least) = sort { $a <=> $b } @more;
+    cmp_ok($least, '<', 500, "@more KB more after 8000 other header names each");
 };
 
 subtest 'a WSGIApplication of a module' => sub {
