@@ -38,6 +38,8 @@ sub client {
         my $a = eval { $s->get('/') } || { status => "died: $@" };
         $a->{status} eq '200' ? $good++ : $bad++;
         $first ||= $a->{status} if $a->{status} ne '200';
+        # More of them would only take the processor from the replacements.
+        wait_for { -e $stop } 0.02;
     }
     syswrite $to, "$good $bad $first";
     POSIX::_exit(0);
