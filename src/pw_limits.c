@@ -170,6 +170,7 @@ void pw_limits_apply(pw_interp_spec_t *spec, const pw_limits_t *own,
     spec->queue_timeout = wait >= 0 ? wait : QUEUE_TIMEOUT;
     spec->max_requests = or_else(SAID(max_requests), 0);
     spec->idle_timeout = idle >= 0 ? idle : 0;
+    spec->said_ends = spec->max_requests > 0 || spec->idle_timeout > 0;
     spec->request_buffer = or_else(SAID(request_buffer), REQUEST_BUFFER);
     spec->park_limit = or_else(SAID(park_limit), PARK_LIMIT);
     if (spec->isolation == PW_ISOLATION_MAIN) {
@@ -255,15 +256,25 @@ static void warn_parallel(server_rec *s, const pw_interp_spec_t *spec)
     }
 }
 
-static void warn_ends(server_rec *s, const pw_interp_spec_t *spec)
+static void warn_ends(server_rec *s, const pw_interp_spec_t *spec,
+                      apr_pool_t *ptemp)
 {
-    if (pw_pyversion_ends() == 0
-        && (spec->max_requests > 0 || spec->idle_timeout > 0)) {
+    int is_main = spec->isolation == PW_ISOLATION_MAIN;
+    const char *why = is_main
+                          ? "the main interpreter ends with its process"
+                          : apr_psprintf(ptemp,
+                                         "Python %s cannot end an interpreter "
+                                         "in a process that lives on",
+                                         pw_pyversion_minor());
+
+    if (spec->said_ends && (is_main || pw_pyversion_ends() == 0)) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                      "PW0022 %s: WSGIMaxRequests and WSGIIdleTimeout have no "
-                     "effect: Python %s cannot end an interpreter in a process "
-                     "that lives on. Mend: Python 3.14, or leave them out",
-                     spec->name, pw_pyversion_minor());
+                     "effect: %s. Mend: %s, or leave them out",
+                     spec->name, why,
+                     is_main ? "MaxConnectionsPerChild, WSGIIsolation own-gil "
+                               "where Python and the application can"
+                             : "Python 3.14");
     }
 }
 
@@ -305,20 +316,19 @@ static void warn_sum(server_rec *s, const pw_map_t *map)
 
 void pw_limits_warn(server_rec *s, const pw_map_t *map, apr_pool_t *ptemp)
 {
-    (void)ptemp;
     for (int i = 0; i < map->interps->nelts; i++) {
         const pw_interp_spec_t *spec =
             APR_ARRAY_IDX(map->interps, i, const pw_interp_spec_t *);
 
         warn_parallel(s, spec);
-        warn_ends(s, spec);
+        warn_ends(s, spec, ptemp);
     }
     if (map->found_max > 0) {
         pw_interp_spec_t found = *map->own;
 
         found.name = "scripts that requests find";
         warn_parallel(s, &found);
-        warn_ends(s, &found);
+        warn_ends(s, &found, ptemp);
     }
     warn_sum(s, map);
 }

@@ -64,6 +64,7 @@ struct pw_interp_spec_t {
     apr_interval_time_t queue_timeout;   /* microseconds */
     int max_requests;                    /* of an instance; 0: no bound */
     apr_interval_time_t idle_timeout;    /* microseconds; 0: none */
+    int said_ends;                       /* one of the two, even for main */
     int request_buffer;                  /* bytes of a request body that are
                                           * read before the lease; 0: none */
     int park_limit;                      /* parked instances of a child */

@@ -120,6 +120,7 @@ my $shared = 'WSGIIsolation shared-gil';
 my $gil    = qr/PW0021 a: WSGIInstances asks for 2 instances, but those of isolation shared-gil/;
 my $one    = qr/PW0021 \S+: WSGIInstances asks for \d instances, but the main inter/;
 my $ends   = qr/PW0022 a: WSGIMaxRequests and WSGIIdleTimeout have no effect: Python 3\./;
+my $stays  = qr/PW0022 \S+: WSGIMaxRequests and WSGIIdleTimeout have no effect: the main interpreter ends/;
 
 # says: the records PW002x of a start, in no order; a child of prefork has one
 # thread, so that there no limits are added up.
@@ -145,6 +146,13 @@ my @starts = (
         says => [ $own_gil ? () : $ends ] },
     { name => 'unloaded', conf => alone('a', 'WSGIIdleTimeout 9') . $a,
         says => [ $own_gil ? () : $ends ] },
+    { name => 'main replaced', says => [$stays],
+        conf => alone('a', 'WSGIIsolation main', 'WSGIMaxRequests 9') . $a },
+    { name => 'main unloaded', says => [$stays],
+        conf => alone('a', 'WSGIIsolation main', 'WSGIIdleTimeout 9') . $a },
+    { name => 'main replaced, as all', says => [$stays], conf => "WSGIMaxRequests 9\n$main" },
+    { name => 'main never replaced', conf => alone('a', 'WSGIIsolation main', 'WSGIMaxRequests 0')
+            . "WSGIMaxRequests 9\n$a" },
     { name => 'never replaced', conf => alone('a', 'WSGIMaxRequests 0') . $a },
     { name => 'scripts that requests find', path => '/a/info.py',
         conf => "$shared\nWSGIInstances 2\nWSGIScriptAlias /a \@APPS\@/\n",
