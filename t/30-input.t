@@ -114,10 +114,10 @@ subtest 'request and response interleave' => sub {
 
 # The digest is made of a repeated block, so that we need no memory either.
 sub upload {
-    my ($megabytes, $chunked) = @_;
+    my ($server, $megabytes, $chunked) = @_;
     my $block = join '', map { chr(rand 256) } 1 .. 65536;
     my $sha   = Digest::SHA->new(256);
-    my $conn  = PWTest::HTTP->new(port => $ENV{PW_T_PORT}, timeout => 200);
+    my $conn  = $server->connect(timeout => 200);
     my @headers = $chunked ? ('Transfer-Encoding' => 'chunked')
         : ('Content-Length' => $megabytes * 1048576);
     $conn->send(PWTest::HTTP::head(method => 'PUT', path => '/kit/digest',
@@ -134,11 +134,15 @@ sub upload {
 
 subtest 'a big upload in constant memory' => sub {
     my $size = $ENV{PW_UPLOAD_MB} || 100;
-    my ($warm) = upload(2, 0);
+    # Where no other application is loaded meanwhile.
+    my $s = PWTest::Server->new(name => 'upload', conf => "LimitRequestBody 0\n"
+        . 'WSGIScriptAlias /kit @APPS@/kit.py');
+    ok($s->start, 'started');
+    my ($warm) = upload($s, 2, 0);
     my $before = process_rss($warm->{pid});
     for my $chunked (0, 1) {
         my $how = $chunked ? 'chunked' : 'sized';
-        my ($got, $sha) = upload($size, $chunked);
+        my ($got, $sha) = upload($s, $size, $chunked);
         is($got->{size}, $size * 1048576, "$how: all of it");
         is($got->{sha256}, $sha, "$how: unchanged");
         ok($got->{terminated}, "$how: wsgi.input_terminated");
@@ -148,6 +152,7 @@ subtest 'a big upload in constant memory' => sub {
         my $more = process_rss($got->{pid}) - $before;
         cmp_ok($more, '<', 6000, "$how: $more KB more for $size MB");
     }
+    $s->stop;
 };
 
 subtest 'the client goes away while it sends' => sub {
