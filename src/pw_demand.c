@@ -37,21 +37,6 @@ static const pw_app_spec_t *find(pw_demand_t *d, const char *key)
 
 /* ---- interpreters ------------------------------------------------------ */
 
-/* Of a pool whose first instance has not been started: no one leases yet. */
-static apr_status_t start_locked(pw_runtime_t *rt, const pw_interp_spec_t *spec)
-    PW_REQUIRES(rt->demand.lock)
-{
-    int *started = &rt->demand.started[spec->index];
-    apr_status_t rv = APR_SUCCESS;
-
-    pw_lock_assert(&rt->demand.lock);
-    if (!*started) {
-        rv = pw_runtime_spawn(rt, spec, 1, NULL);
-        *started = rv == APR_SUCCESS;
-    }
-    return rv;
-}
-
 static pw_interp_spec_t *own_named_locked(pw_runtime_t *rt, const char *name)
     PW_REQUIRES(rt->demand.lock)
 {
@@ -143,63 +128,54 @@ static apr_status_t make_room_locked(pw_runtime_t *rt, const char *name)
     return unload_idlest_locked(rt, name) < 0 ? APR_ENOSPC : APR_SUCCESS;
 }
 
-apr_status_t pw_demand_make_room(pw_runtime_t *rt, const pw_interp_spec_t *spec)
+apr_status_t pw_demand_spawn(pw_runtime_t *rt, const pw_interp_spec_t *spec,
+                             int *limited)
 {
     apr_status_t rv = APR_SUCCESS;
 
-    if (spec->index >= rt->map->interps->nelts) {
-        pw_lock_take(&rt->demand.lock);
-        rv = make_room_locked(rt, spec->name);
-        pw_lock_release(&rt->demand.lock);
+    *limited = 0;
+    if (spec->index < rt->map->interps->nelts) {
+        return pw_runtime_spawn(rt, spec, 1, NULL);
     }
-    return rv;
+    /* Held until it is counted: others make room for themselves. */
+    pw_lock_take(&rt->demand.lock);
+    *limited = make_room_locked(rt, spec->name) != APR_SUCCESS;
+    if (!*limited) {
+        rv = pw_runtime_spawn(rt, spec, 1, NULL);
+    }
+    pw_lock_release(&rt->demand.lock);
+    return *limited ? APR_ENOSPC : rv;
 }
 
-/* The next place is only counted when its thread runs, so that a failed start
- * leaves it to the next one. */
+/* Its first lease starts it, for its first request may not come that far. */
 static apr_status_t make_own_locked(pw_runtime_t *rt, const char *name,
                                     const pw_interp_spec_t **made)
     PW_REQUIRES(rt->demand.lock)
 {
     pw_demand_t *d = &rt->demand;
     pw_interp_spec_t *spec;
-    apr_status_t rv;
 
     pw_lock_assert(&d->lock);
     if (d->interps >= rt->map->found_names) {
         return APR_ENOSPC;
     }
-    rv = make_room_locked(rt, name);
-    if (rv != APR_SUCCESS) {
-        return rv;
-    }
-    spec = d->own[d->interps];
-    if (!spec) {
-        spec = apr_pmemdup(d->pool, rt->map->own, sizeof(*spec));
-        spec->index = rt->map->interps->nelts + d->interps;
-        spec->apps = apr_array_make(d->pool, 1, sizeof(pw_app_spec_t *));
-        pw_runtime_add_pool(rt, spec, d->pool);
-        d->own[d->interps] = spec;
-    }
+    spec = apr_pmemdup(d->pool, rt->map->own, sizeof(*spec));
+    spec->index = rt->map->interps->nelts + d->interps;
     spec->name = apr_pstrdup(d->pool, name);
+    spec->apps = apr_array_make(d->pool, 1, sizeof(pw_app_spec_t *));
+    pw_runtime_add_pool(rt, spec, d->pool);
     pw_runtime_count(rt, spec);
-    rv = start_locked(rt, spec);
-    if (rv == APR_SUCCESS) {
-        __atomic_store_n(&d->interps, d->interps + 1, __ATOMIC_RELEASE);
-        *made = spec;
-    }
-    return rv;
+    d->own[d->interps] = spec;
+    __atomic_store_n(&d->interps, d->interps + 1, __ATOMIC_RELEASE);
+    *made = spec;
+    return APR_SUCCESS;
 }
 
 static apr_status_t interp_locked(pw_runtime_t *rt, const pw_found_t *found,
                                   const pw_interp_spec_t **spec)
     PW_REQUIRES(rt->demand.lock)
 {
-    *spec = found->interp;
-    if (*spec) {
-        return start_locked(rt, *spec);
-    }
-    *spec = own_named_locked(rt, found->name);
+    *spec = found->interp ? found->interp : own_named_locked(rt, found->name);
     return *spec ? APR_SUCCESS : make_own_locked(rt, found->name, spec);
 }
 
@@ -276,7 +252,6 @@ void pw_demand_init(pw_runtime_t *rt, apr_pool_t *cpool)
     apr_pool_tag(d->pool, "polywsgi_demand");
     d->own = apr_pcalloc(cpool,
                          sizeof(*d->own) * (size_t)(rt->map->found_names + 1));
-    d->started = apr_pcalloc(cpool, sizeof(*d->started) * all);
     d->counts = apr_pcalloc(cpool, sizeof(*d->counts) * all);
     d->found = apr_pcalloc(cpool, sizeof(*d->found) * all);
 }

@@ -35,10 +35,9 @@ typedef struct pw_found_t {
 
 /*
  * Worker, not attached. The application of a script, the same one for the same
- * interpreter, identity and callable; where it is new, its interpreter's thread
- * is started if need be, and nothing is loaded yet (the lease asks for that).
- * It lives as long as the child. APR_ENOSPC: the bound is reached.
- * APR_EGENERAL: the child is ending. Another: no thread or memory to be had.
+ * interpreter, identity and callable. Nothing is started or loaded: the lease
+ * asks for that. It lives as long as the child. APR_ENOSPC: the bound is
+ * reached. APR_EGENERAL: the child is ending.
  */
 apr_status_t pw_demand_app(pw_runtime_t *rt, const pw_found_t *found,
                            const pw_app_spec_t **app);

@@ -112,18 +112,16 @@ static int refuse_more(request_rec *r, apr_status_t rv)
 {
     if (rv == APR_ENOSPC) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
-                      "PW0318 %s: WSGIInterpreterLimit %d is reached in this "
-                      "child; %s answered 503. Mend: raise it, or let scripts "
-                      "share an interpreter by WSGIApplicationGroup",
+                      "PW0318 %s: this child knows as many scripts as "
+                      "WSGIInterpreterLimit %d lets it; %s answered 503. Mend: "
+                      "raise it, or fewer scripts in one interpreter",
                       r->filename,
                       pw_config_server(r->server)->resolved->map.found_max,
                       r->uri);
     }
     else {
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, rv, r,
-                      "PW0319 %s: no interpreter can be made for it now; %s "
-                      "answered 503. Mend: raise the limit of threads of the "
-                      "run-time user, if the child is not just ending",
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
+                      "PW0319 %s: this child is ending; %s answered 503",
                       r->filename, r->uri);
     }
     return answer_unavailable(r);

@@ -112,7 +112,6 @@ typedef struct pw_demand_t {
     pw_interp_spec_t **own;                      /* lock: interpreters that
                                                      * requests have made */
     int interps;                                 /* lock, atomic: of them */
-    int *started;                                /* lock: has a thread */
     int *counts;                                 /* lock: found in each */
     const pw_app_spec_t ***found;                /* lock: at the places of
                                                      * slots behind spec->apps;
@@ -187,11 +186,11 @@ void pw_runtime_count(pw_runtime_t *rt, const pw_interp_spec_t *spec);
 /* Start thread, before others run. */
 void pw_demand_init(pw_runtime_t *rt, apr_pool_t *cpool);
 
-/* Worker: may one more interpreter that a request has made come to live? At
- * WSGIInterpreterLimit the one that is idle longest is unloaded for it.
- * APR_ENOSPC: none is idle. */
-apr_status_t pw_demand_make_room(pw_runtime_t *rt,
-                                 const pw_interp_spec_t *spec);
+/* Worker, after PW_LEASE_NONE: the first instance of an empty pool. At
+ * WSGIInterpreterLimit the interpreter of requests that is idle longest is
+ * unloaded for it; *limited: none is idle. Else as pw_runtime_spawn. */
+apr_status_t pw_demand_spawn(pw_runtime_t *rt, const pw_interp_spec_t *spec,
+                             int *limited);
 
 /* Keeper: nothing more is found in this child. */
 void pw_demand_stop(pw_runtime_t *rt);

@@ -135,6 +135,7 @@ void pw_pool_add(pw_pool_t *pool, pw_member_t *member, pw_member_t *renewed)
     pw_lock_take(&pool->lock);
     member->pool = pool;
     member->state = PW_NEW;
+    member->since = pw_now();
     member->trial = on_trial_locked(pool);
     member->renewed = member->trial ? renewed : NULL;
     member->renew_at = pool->setup.max_requests ? renewal(pool, member) : 0;
@@ -714,7 +715,7 @@ int pw_pool_unload(pw_pool_t *pool)
         && !pool->quiesced && pool->renewals != 0
         && pool->parked < pool->setup.parked_max) {
         for (pw_member_t *m = pool->members; m; m = m->next) {
-            if (m->state != PW_DRAINING && m->state != PW_PARKED) {
+            if (m->state == PW_READY || m->state == PW_BROKEN) {
                 begun |= !m->retire;
                 m->retire = PW_RETIRE_IDLE;
             }

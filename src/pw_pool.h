@@ -251,9 +251,10 @@ int pw_pool_retries_fresh(pw_member_t *member, int slot);
  * was. */
 int pw_pool_resize(pw_pool_t *pool, int target);
 
-/* Any thread: every member drains and ends, unless a call is under way or
- * waits; the next call finds the pool empty (PW_LEASE_NONE). Returns whether
- * there was anything to end, and that has begun. */
+/* Any thread: every member that has loaded, or failed to, drains and ends,
+ * unless a call is under way or waits; then the next call finds the pool empty
+ * (PW_LEASE_NONE). One that is new is somebody's who is about to ask. Returns
+ * whether there was anything to end, and that has begun. */
 int pw_pool_unload(pw_pool_t *pool);
 
 /* A look at the pool from outside. */

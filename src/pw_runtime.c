@@ -19,6 +19,7 @@
 #include "pw_life.h"
 
 #define OWN_SLOTS 16
+#define ANEW_TRIES 3
 #define LOG_PATIENCE 100000          /* microseconds for a lock before _exit */
 #define LIFE_STACK (8 * 1024 * 1024) /* 3.13 overflows 1 MB in json */
 
@@ -369,26 +370,34 @@ static void end_flight(pw_runtime_t *rt)
     }
 }
 
-/* The pool is empty, and this thread is the one to fill it. */
+/* The pool is empty, and this thread is the one to fill it. What it adds may
+ * have ended before it asks again; whoever comes next must not wait for it. */
 static pw_lease_e lease_anew(pw_runtime_t *rt, const pw_app_spec_t *app,
                              pw_turn_t *call)
 {
     const pw_interp_spec_t *spec = app->interp;
-    apr_status_t rv;
+    pw_pool_t *pool = rt->pools[spec->index];
+    pw_lease_e rc = PW_LEASE_NONE;
+    int limited = 0;
+    apr_status_t rv = APR_SUCCESS;
 
-    if (pw_demand_make_room(rt, spec) != APR_SUCCESS) {
-        pw_pool_forgo(rt->pools[spec->index]);
-        return PW_LEASE_LIMIT;
+    for (int i = 0; i < ANEW_TRIES && rc == PW_LEASE_NONE && rv == APR_SUCCESS;
+         i++) {
+        rv = pw_demand_spawn(rt, spec, &limited);
+        if (rv == APR_SUCCESS) {
+            rc = pw_pool_lease(pool, call);
+        }
     }
-    rv = pw_runtime_spawn(rt, spec, 1, NULL);
-    if (rv == APR_SUCCESS) {
-        return pw_pool_lease(rt->pools[spec->index], call);
+    if (rc == PW_LEASE_NONE) {
+        pw_pool_forgo(pool);
     }
-    pw_log(&spec->log, PW_LOG_ERR,
-           "PW0106 %s: no thread for an interpreter (error %d); the request "
-           "is answered 503, and the next one tries again",
-           spec->name, rv);
-    return PW_LEASE_NONE;
+    if (rv != APR_SUCCESS && !limited) {
+        pw_log(&spec->log, PW_LOG_ERR,
+               "PW0106 %s: no thread for an interpreter (error %d); the "
+               "request is answered 503, and the next one tries again",
+               spec->name, rv);
+    }
+    return limited ? PW_LEASE_LIMIT : rc;
 }
 
 static pw_lease_e lease_or_load(pw_runtime_t *rt, const pw_app_spec_t *app,
@@ -678,7 +687,6 @@ static apr_status_t spawn_all(pw_runtime_t *rt)
         apr_status_t rv =
             spec->later ? APR_SUCCESS : pw_runtime_spawn(rt, spec, 1, NULL);
 
-        rt->demand.started[i] = !spec->later;
         if (rv != APR_SUCCESS) {
             failed = rv;
         }

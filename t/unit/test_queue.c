@@ -432,6 +432,8 @@ static void test_parking_renewal(void)
 static void test_unload(void)
 {
     pw_pool_setup_t setup = {.least = 2, .renewals = -1};
+    unsigned char slots[8] = {0};
+    pw_member_t fresh = {.slots = slots};
     pw_member_t *m;
 
     make_pool(&setup);
@@ -442,6 +444,11 @@ static void test_unload(void)
     give_back(m);
     ok(pw_pool_unload(pool) && ends(0) && ends(1), "one without is");
     ok(lease(0, 10000, &m) == PW_LEASE_NONE, "the next call has to fill it");
+    pw_pool_add(pool, &fresh, NULL);
+    ok(!pw_pool_unload(pool) && pw_pool_is_live(&fresh),
+       "what it has added is not unloaded before it asks");
+    pw_pool_ended(&fresh, PW_DEAD);
+    ok(lease(0, 10000, &m) == PW_LEASE_NONE, "its thread could not start");
     new_fake(NULL);
     ok(lease(0, 10000, &m) == PW_LEASE_OK, "and is served");
     give_back(m);
