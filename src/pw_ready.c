@@ -4,8 +4,6 @@
  */
 #include "pw_ready.h"
 
-#include <string.h>
-
 #include "pw_instance.h"
 
 typedef struct slot_look_t {
@@ -53,25 +51,17 @@ static void show_app(pw_text_t *to, const pw_app_spec_t *app, const char *state,
     pw_text_addf(to, ",\"state\":\"%s\"}", state);
 }
 
-/* Those that requests have found are shown once they were asked for. */
 static void show_interp(pw_runtime_t *rt, const pw_interp_spec_t *spec,
                         pw_text_t *to, int *count)
 {
-    pw_pool_t *pool = rt->pools[spec->index];
-    int slots = pw_runtime_slots(rt, spec);
-
-    for (int slot = 0; slot < slots; slot++) {
-        const char *state = state_of(pool, slot);
-
-        if (slot < spec->apps->nelts || strcmp(state, "idle") != 0) {
-            show_app(to, pw_runtime_app(rt, spec, slot), state, count);
-        }
+    for (int slot = 0; slot < spec->apps->nelts; slot++) {
+        show_app(to, pw_runtime_app(rt, spec, slot),
+                 state_of(rt->pools[spec->index], slot), count);
     }
 }
 
 void pw_ready_show(pw_runtime_t *rt, pw_text_t *to)
 {
-    int made = __atomic_load_n(&rt->demand.interps, __ATOMIC_ACQUIRE);
     int count = 0;
 
     pw_text_add(to, "[");
@@ -79,9 +69,6 @@ void pw_ready_show(pw_runtime_t *rt, pw_text_t *to)
         show_interp(
             rt, APR_ARRAY_IDX(rt->map->interps, i, const pw_interp_spec_t *),
             to, &count);
-    }
-    for (int i = 0; i < made; i++) {
-        show_interp(rt, rt->demand.own[i], to, &count);
     }
     pw_text_add(to, "]");
 }

@@ -10,9 +10,10 @@
 #include "pw_text.h"
 
 /*
- * Writes a list of JSON: each application's interpreter, label and state:
- * loaded, failed, loading (it is, or will be without being asked), or idle (it
- * waits for its first request). Any thread, not attached.
+ * Writes a list of JSON: the interpreter, label and state of each application
+ * that the configuration names: loaded, failed, loading (it is, or will be
+ * without being asked), or idle (it waits for its first request). Any thread,
+ * not attached.
  */
 void pw_ready_show(pw_runtime_t *rt, pw_text_t *to);
 

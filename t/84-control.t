@@ -541,7 +541,8 @@ sub ready_with {
     my ($source) = @_;
     $server->app('late.py', $source);
     $server->write_conf("WSGIScriptAlias /app \@DIR\@/apps/app.py application-group=app\n"
-            . "WSGIScriptAlias /late \@DIR\@/apps/late.py application-group=late");
+            . "WSGIScriptAlias /late \@DIR\@/apps/late.py application-group=late\n"
+            . "WSGIScriptAlias /found/ \@DIR\@/apps/");
     ok($server->start, 'started');
     return;
 }
@@ -581,6 +582,26 @@ subtest 'one that loads for ever' => sub {
         'stacks shows the import');
     write_text($go, '');
     is((polywsgi('wait-ready'))[0], 0, 'then it is loaded');
+    $server->stop;
+};
+
+subtest 'scripts that requests find are not waited for' => sub {
+    plan skip_all => 'needs threads' if !threaded();
+    announce(qr/PW0201/);
+    ready_with("def application(environ, start_response):\n"
+            . "    start_response('200 OK', [])\n    return []\n");
+    $server->app('bad.py', "raise ValueError('no')\n");
+    $server->app('slow.py', "import os, time\n\ndef hang_in_import():\n"
+            . "    while not os.path.exists('$go'):\n        time.sleep(0.01)\n\n"
+            . "hang_in_import()\ndef application(environ, start_response):\n"
+            . "    start_response('200 OK', [])\n    return []\n");
+    is($server->get('/found/bad.py')->{status}, 500, 'one fails');
+    my ($conn) = hang('/found/slow.py');
+    stacks_until(qr/in hang_in_import/);
+    my ($status, $said, $error) = polywsgi('wait-ready');
+    is($status, 0, 'it is ready') or diag($error);
+    like($said, qr/^2 loaded, 0 failed, 0 not asked for yet,/, 'two are loaded');
+    is(release($conn), 0, 'the one that loads is served');
     $server->stop;
 };
 
