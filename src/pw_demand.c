@@ -128,23 +128,24 @@ static apr_status_t make_room_locked(pw_runtime_t *rt, const char *name)
     return unload_idlest_locked(rt, name) < 0 ? APR_ENOSPC : APR_SUCCESS;
 }
 
-apr_status_t pw_demand_spawn(pw_runtime_t *rt, const pw_interp_spec_t *spec,
-                             int *limited)
+apr_status_t pw_demand_spawn(pw_runtime_t *rt, const pw_interp_spec_t *spec)
 {
-    apr_status_t rv = APR_SUCCESS;
+    apr_status_t rv;
 
-    *limited = 0;
     if (spec->index < rt->map->interps->nelts) {
         return pw_runtime_spawn(rt, spec, 1, NULL);
     }
     /* Held until it is counted: others make room for themselves. */
     pw_lock_take(&rt->demand.lock);
-    *limited = make_room_locked(rt, spec->name) != APR_SUCCESS;
-    if (!*limited) {
+    rv = make_room_locked(rt, spec->name);
+    if (rv == APR_SUCCESS) {
         rv = pw_runtime_spawn(rt, spec, 1, NULL);
     }
+    else {
+        pw_pool_forgo(rt->pools[spec->index]);
+    }
     pw_lock_release(&rt->demand.lock);
-    return *limited ? APR_ENOSPC : rv;
+    return rv;
 }
 
 /* Its first lease starts it, for its first request may not come that far. */

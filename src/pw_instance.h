@@ -188,9 +188,9 @@ void pw_demand_init(pw_runtime_t *rt, apr_pool_t *cpool);
 
 /* Worker, after PW_LEASE_NONE: the first instance of an empty pool. At
  * WSGIInterpreterLimit the interpreter of requests that is idle longest is
- * unloaded for it; *limited: none is idle. Else as pw_runtime_spawn. */
-apr_status_t pw_demand_spawn(pw_runtime_t *rt, const pw_interp_spec_t *spec,
-                             int *limited);
+ * unloaded for it; APR_ENOSPC: none is idle. Another error: there is no thread
+ * or memory. After an error the next call of the pool may try. */
+apr_status_t pw_demand_spawn(pw_runtime_t *rt, const pw_interp_spec_t *spec);
 
 /* Keeper: nothing more is found in this child. */
 void pw_demand_stop(pw_runtime_t *rt);

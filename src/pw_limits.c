@@ -259,23 +259,25 @@ static void warn_parallel(server_rec *s, const pw_interp_spec_t *spec)
 static void warn_ends(server_rec *s, const pw_interp_spec_t *spec,
                       apr_pool_t *ptemp)
 {
-    int is_main = spec->isolation == PW_ISOLATION_MAIN;
-    const char *why = is_main
-                          ? "the main interpreter ends with its process"
-                          : apr_psprintf(ptemp,
-                                         "Python %s cannot end an interpreter "
-                                         "in a process that lives on",
-                                         pw_pyversion_minor());
+    const char *why = "the main interpreter ends with its process";
+    const char *mend = "MaxConnectionsPerChild, WSGIIsolation own-gil where "
+                       "Python and the application can";
 
-    if (spec->said_ends && (is_main || pw_pyversion_ends() == 0)) {
-        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
-                     "PW0022 %s: WSGIMaxRequests and WSGIIdleTimeout have no "
-                     "effect: %s. Mend: %s, or leave them out",
-                     spec->name, why,
-                     is_main ? "MaxConnectionsPerChild, WSGIIsolation own-gil "
-                               "where Python and the application can"
-                             : "Python 3.14");
+    if (!spec->said_ends
+        || (spec->isolation != PW_ISOLATION_MAIN && pw_pyversion_ends() != 0)) {
+        return;
     }
+    if (spec->isolation != PW_ISOLATION_MAIN) {
+        why = apr_psprintf(ptemp,
+                           "Python %s cannot end an interpreter in a process "
+                           "that lives on",
+                           pw_pyversion_minor());
+        mend = "Python 3.14";
+    }
+    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                 "PW0022 %s: WSGIMaxRequests and WSGIIdleTimeout have no "
+                 "effect: %s. Mend: %s, or leave them out",
+                 spec->name, why, mend);
 }
 
 /* How many threads an interpreter may hold by what the configuration says; 0:

@@ -378,26 +378,26 @@ static pw_lease_e lease_anew(pw_runtime_t *rt, const pw_app_spec_t *app,
     const pw_interp_spec_t *spec = app->interp;
     pw_pool_t *pool = rt->pools[spec->index];
     pw_lease_e rc = PW_LEASE_NONE;
-    int limited = 0;
-    apr_status_t rv = APR_SUCCESS;
 
-    for (int i = 0; i < ANEW_TRIES && rc == PW_LEASE_NONE && rv == APR_SUCCESS;
-         i++) {
-        rv = pw_demand_spawn(rt, spec, &limited);
-        if (rv == APR_SUCCESS) {
-            rc = pw_pool_lease(pool, call);
+    for (int i = 0; i < ANEW_TRIES && rc == PW_LEASE_NONE; i++) {
+        apr_status_t rv = pw_demand_spawn(rt, spec);
+
+        if (rv == APR_ENOSPC) {
+            return PW_LEASE_LIMIT;
         }
+        if (rv != APR_SUCCESS) {
+            pw_log(&spec->log, PW_LOG_ERR,
+                   "PW0106 %s: no thread for an interpreter (error %d); the "
+                   "request is answered 503, and the next one tries again",
+                   spec->name, rv);
+            return PW_LEASE_NONE;
+        }
+        rc = pw_pool_lease(pool, call);
     }
     if (rc == PW_LEASE_NONE) {
         pw_pool_forgo(pool);
     }
-    if (rv != APR_SUCCESS && !limited) {
-        pw_log(&spec->log, PW_LOG_ERR,
-               "PW0106 %s: no thread for an interpreter (error %d); the "
-               "request is answered 503, and the next one tries again",
-               spec->name, rv);
-    }
-    return limited ? PW_LEASE_LIMIT : rc;
+    return rc;
 }
 
 static pw_lease_e lease_or_load(pw_runtime_t *rt, const pw_app_spec_t *app,

@@ -537,6 +537,12 @@ is_deeply([ socket_names() ], [], 'no socket is left');
 
 # ---- what does not load, or not yet ----
 
+my $serves = "def application(environ, start_response):\n"
+    . "    start_response('200 OK', [])\n    return []\n";
+my $hangs = "import os, time\n\ndef hang_in_import():\n"
+    . "    while not os.path.exists('$go'):\n        time.sleep(0.01)\n\n"
+    . "hang_in_import()\n$serves";
+
 sub ready_with {
     my ($source) = @_;
     $server->app('late.py', $source);
@@ -570,10 +576,7 @@ subtest 'one that fails' => sub {
 
 subtest 'one that loads for ever' => sub {
     unlink $go;
-    ready_with("import os, time\n\ndef hang_in_import():\n"
-            . "    while not os.path.exists('$go'):\n        time.sleep(0.01)\n\n"
-            . "hang_in_import()\ndef application(environ, start_response):\n"
-            . "    start_response('200 OK', [])\n    return []\n");
+    ready_with($hangs);
     my ($status, $said, $error) = polywsgi('wait-ready', '--timeout', '1');
     is($status, 2, 'exit status 2');
     like($error, qr/^polywsgi: late \(\S+\) is still loading in child \d+$/m, 'it says which');
@@ -588,13 +591,9 @@ subtest 'one that loads for ever' => sub {
 subtest 'scripts that requests find are not waited for' => sub {
     plan skip_all => 'needs threads' if !threaded();
     announce(qr/PW0201/);
-    ready_with("def application(environ, start_response):\n"
-            . "    start_response('200 OK', [])\n    return []\n");
+    ready_with($serves);
     $server->app('bad.py', "raise ValueError('no')\n");
-    $server->app('slow.py', "import os, time\n\ndef hang_in_import():\n"
-            . "    while not os.path.exists('$go'):\n        time.sleep(0.01)\n\n"
-            . "hang_in_import()\ndef application(environ, start_response):\n"
-            . "    start_response('200 OK', [])\n    return []\n");
+    $server->app('slow.py', $hangs);
     is($server->get('/found/bad.py')->{status}, 500, 'one fails');
     my ($conn) = hang('/found/slow.py');
     stacks_until(qr/in hang_in_import/);
